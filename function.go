@@ -1,0 +1,50 @@
+package distro
+
+// Module is one Python file under modules_path.
+type Module struct {
+	Name      string // dotted, relative to modules_path
+	Doc       string
+	Functions []Function
+	Hash      string       // SHA-256 of the file, hexadecimal
+	Error     *SyntaxError // the file does not parse; Functions is empty then
+	Shadows   bool         // hides a module of the standard library, so nothing of it can be enqueued
+}
+
+// SyntaxError says where a file does not parse.
+type SyntaxError struct {
+	Message string
+	Line    int // from 1
+	Column  int // from 1
+	Text    string
+}
+
+// Function is a Python callable defined in a Module.
+type Function struct {
+	Name       string // function, or Class.staticmethod
+	Doc        string
+	Line       int
+	Async      bool
+	Decorators []string // source text without "@"; a decorated signature is not binding
+	Parameters []Parameter
+	Returns    string // source text of the annotation
+}
+
+// ParameterKind is how Python takes an argument, by inspect's names.
+type ParameterKind string
+
+// The parameter kinds.
+const (
+	PositionalOnly      ParameterKind = "POSITIONAL_ONLY"
+	PositionalOrKeyword ParameterKind = "POSITIONAL_OR_KEYWORD"
+	VarPositional       ParameterKind = "VAR_POSITIONAL"
+	KeywordOnly         ParameterKind = "KEYWORD_ONLY"
+	VarKeyword          ParameterKind = "VAR_KEYWORD"
+)
+
+// Parameter is one parameter of a Function.
+type Parameter struct {
+	Name       string
+	Kind       ParameterKind
+	Annotation string  // source text; empty when there is none
+	Default    *string // source text; nil when the argument is required
+}

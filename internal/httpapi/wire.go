@@ -1,0 +1,192 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// The types of /api/v1 as JSON. The command line decodes into the same types.
+
+// NewJob is the body of POST /api/v1/jobs.
+type NewJob struct {
+	Function string          `json:"function" doc:"module.function, as the catalog lists it" example:"report.build"`
+	Args     json.RawMessage `json:"args,omitempty" doc:"positional arguments, a list"`
+	Kwargs   json.RawMessage `json:"kwargs,omitempty" doc:"keyword arguments, an object"`
+	Queue    string          `json:"queue,omitempty" doc:"default: \"default\" where configured, else the last configured queue"`
+	ID       string          `json:"id,omitempty" doc:"makes the request repeatable; default: a random UUID"`
+	Delay    string          `json:"delay,omitempty" doc:"time to wait first, like 2h10m20s"`
+	At       *time.Time      `json:"at,omitempty" doc:"moment not to start before; not together with delay"`
+	Timeout  string          `json:"timeout,omitempty" doc:"of one attempt, like 90s; \"none\" for no limit"`
+	Retries  *int            `json:"retries,omitempty" minimum:"0" maximum:"100" doc:"attempts that may follow a failed one"`
+}
+
+// Job is a job as the API shows it.
+type Job struct {
+	ID         string          `json:"id"`
+	Queue      string          `json:"queue"`
+	Function   string          `json:"function"`
+	Status     string          `json:"status"`
+	Attempt    int             `json:"attempt" doc:"ordinal of the last attempt that began; 0: none"`
+	Retries    int             `json:"retries_left"`
+	CreatedAt  time.Time       `json:"created_at"`
+	EnqueuedAt *time.Time      `json:"enqueued_at,omitempty"`
+	DueAt      *time.Time      `json:"due_at,omitempty"`
+	StartedAt  *time.Time      `json:"started_at,omitempty"`
+	EndedAt    *time.Time      `json:"ended_at,omitempty"`
+	Worker     string          `json:"worker,omitempty"`
+	Timeout    *float64        `json:"timeout_seconds,omitempty" doc:"absent: no limit"`
+	Args       json.RawMessage `json:"args,omitempty" doc:"absent in lists, and where the payload is not JSON"`
+	Kwargs     json.RawMessage `json:"kwargs,omitempty" doc:"absent in lists, and where the payload is not JSON"`
+	Result     *Result         `json:"result,omitempty" doc:"of the last attempt that finished; absent in lists"`
+	Failure    *Failure        `json:"failure,omitempty" doc:"of the last attempt, where it did not finish; absent in lists"`
+	Usage      *Usage          `json:"usage,omitempty"`
+}
+
+// Result is what a function returned, for people.
+type Result struct {
+	Value     json.RawMessage `json:"value,omitempty" doc:"the value, where it is plain JSON and small"`
+	Text      string          `json:"text,omitempty" doc:"Python's repr otherwise"`
+	Truncated bool            `json:"truncated,omitempty"`
+}
+
+// Failure says why an attempt did not finish.
+type Failure struct {
+	Kind      string `json:"kind" enum:"exception,exit,signal,timeout,memory,stopped,lost,start"`
+	Type      string `json:"type,omitempty"`
+	Message   string `json:"message"`
+	Traceback string `json:"traceback,omitempty"`
+	ExitCode  int    `json:"exit_code,omitempty"`
+	Signal    int    `json:"signal,omitempty"`
+}
+
+// Usage is what the last attempt cost.
+type Usage struct {
+	PeakMemory int64   `json:"peak_memory_bytes"`
+	CPUSeconds float64 `json:"cpu_seconds"`
+}
+
+// JobPage is a part of a list of jobs.
+type JobPage struct {
+	Jobs []Job  `json:"jobs"`
+	Next string `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
+}
+
+// BatchRequest is the body of POST /api/v1/jobs/batch.
+type BatchRequest struct {
+	Jobs []NewJob `json:"jobs" minItems:"1" maxItems:"500"`
+}
+
+// BatchReply answers it, in the order of the request.
+type BatchReply struct {
+	Jobs []BatchItem `json:"jobs"`
+}
+
+// BatchItem says what became of one job of a batch.
+type BatchItem struct {
+	ID     string `json:"id"`
+	Result string `json:"result" enum:"enqueued,repeated,conflict"`
+}
+
+// LogLine is a line of a job's output.
+type LogLine struct {
+	Number int64     `json:"n" doc:"from 1"`
+	At     time.Time `json:"at"`
+	Stream string    `json:"stream" enum:"stdout,stderr,distro" doc:"distro: a note of the orchestrator, like the begin of an attempt"`
+	Text   string    `json:"text"`
+	Open   bool      `json:"open,omitempty" doc:"the line has not ended yet"`
+}
+
+// LogPage is a range of a job's output.
+type LogPage struct {
+	Lines []LogLine `json:"lines"`
+	Next  int64     `json:"next" doc:"number of the line to ask for next"`
+	Ended bool      `json:"ended" doc:"no more lines will come"`
+}
+
+// LogEnd is the data of the event "end" that closes GET /jobs/{id}/log/stream.
+type LogEnd struct {
+	Status string `json:"status"`
+}
+
+// Queue is a queue as the API shows it.
+type Queue struct {
+	Name   string         `json:"name"`
+	Paused bool           `json:"paused"`
+	Jobs   map[string]int `json:"jobs" doc:"number of jobs by status"`
+	Oldest *time.Time     `json:"oldest_at,omitempty" doc:"enqueue time of the job that waits longest"`
+}
+
+// QueueList is every queue, the configured ones first, by priority.
+type QueueList struct {
+	Queues    []Queue `json:"queues"`
+	Suspended bool    `json:"suspended" doc:"no worker starts a job"`
+}
+
+// Emptied answers POST /api/v1/queues/{queue}/empty.
+type Emptied struct {
+	Deleted int `json:"deleted"`
+}
+
+// Worker is a worker as the API shows it.
+type Worker struct {
+	Name      string    `json:"name"`
+	Host      string    `json:"host"`
+	PID       int       `json:"pid"`
+	Queues    []string  `json:"queues"`
+	Slots     int       `json:"slots"`
+	Isolation string    `json:"isolation"`
+	Python    string    `json:"python"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
+	SeenAt    time.Time `json:"seen_at"`
+	Draining  bool      `json:"draining"`
+	Running   []string  `json:"running" doc:"ids of the jobs that run on it"`
+	Finished  int64     `json:"finished"`
+	Failed    int64     `json:"failed"`
+}
+
+// WorkerList is every worker.
+type WorkerList struct {
+	Workers []Worker `json:"workers"`
+}
+
+// Automation is a module and what can be called in it.
+type Automation struct {
+	Module    string       `json:"module"`
+	Doc       string       `json:"doc,omitempty"`
+	Functions []Function   `json:"functions"`
+	Error     *SyntaxError `json:"error,omitempty" doc:"the file does not parse"`
+	Refused   string       `json:"refused,omitempty" doc:"why nothing of it can be enqueued"`
+}
+
+// SyntaxError says where a file does not parse.
+type SyntaxError struct {
+	Message string `json:"message"`
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Text    string `json:"text,omitempty"`
+}
+
+// AutomationList is every module.
+type AutomationList struct {
+	Automations []Automation `json:"automations"`
+}
+
+// Function is a callable of a module.
+type Function struct {
+	Name       string      `json:"name"`
+	Doc        string      `json:"doc,omitempty"`
+	Line       int         `json:"line"`
+	Async      bool        `json:"async,omitempty"`
+	Decorators []string    `json:"decorators,omitempty"`
+	Parameters []Parameter `json:"parameters"`
+	Returns    string      `json:"returns,omitempty"`
+}
+
+// Parameter is a parameter of a Function.
+type Parameter struct {
+	Name       string  `json:"name"`
+	Kind       string  `json:"kind"`
+	Annotation string  `json:"annotation,omitempty"`
+	Default    *string `json:"default,omitempty" doc:"source text; absent: the argument is required"`
+}
