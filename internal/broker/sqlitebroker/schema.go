@@ -1,0 +1,261 @@
+package sqlitebroker
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"modernc.org/sqlite"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// schemaVersion is the user_version of the schema below.
+const schemaVersion = 1
+
+// Times are microseconds UTC and durations nanoseconds; 0 and ” say "none".
+//
+// A job waits in its queue while it is queued and not claimed; pos orders the
+// queue: places are numbered upwards without end, and what is put to the front
+// stands at minus its place. queued_no is the place a job had when it joined
+// its waiting list, so that Empty can tell who stood there before. A job is
+// claimed while claim holds a token; holder is then the worker's name.
+//
+// Counts are kept by queue, function and status, and under status 0 for the
+// jobs that wait. List finds by them which ranges of jobs_list hold jobs.
+const schema = `
+CREATE TABLE names (
+	id   INTEGER PRIMARY KEY,
+	name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE jobs (
+	seq             INTEGER PRIMARY KEY,
+	id              TEXT    NOT NULL UNIQUE,
+	queue           INTEGER NOT NULL,
+	function        INTEGER NOT NULL,
+	status          INTEGER NOT NULL,
+	claim           TEXT    NOT NULL DEFAULT '',
+	holder          TEXT    NOT NULL DEFAULT '',
+	stop            INTEGER NOT NULL DEFAULT 0,
+	pos             INTEGER NOT NULL DEFAULT 0,
+	queued_no       INTEGER NOT NULL DEFAULT 0,
+	created_at      INTEGER NOT NULL,
+	enqueued_at     INTEGER NOT NULL DEFAULT 0,
+	due_at          INTEGER NOT NULL DEFAULT 0,
+	started_at      INTEGER NOT NULL DEFAULT 0,
+	ended_at        INTEGER NOT NULL DEFAULT 0,
+	expires_at      INTEGER NOT NULL DEFAULT 0,
+	attempt         INTEGER NOT NULL DEFAULT 0,
+	retries_left    INTEGER NOT NULL,
+	worker          TEXT    NOT NULL DEFAULT '',
+	settled         TEXT    NOT NULL DEFAULT '',
+	settled_outcome TEXT    NOT NULL DEFAULT '',
+	timeout         INTEGER NOT NULL,
+	ttl             INTEGER NOT NULL,
+	result_ttl      INTEGER NOT NULL,
+	failure_ttl     INTEGER NOT NULL,
+	retry_intervals TEXT    NOT NULL,
+	fingerprint     TEXT    NOT NULL,
+	serializer      TEXT    NOT NULL,
+	payload_size    INTEGER NOT NULL,
+	payload         BLOB
+);
+CREATE INDEX jobs_list     ON jobs (queue, function, status);
+CREATE INDEX jobs_waiting  ON jobs (queue, pos, queued_no, enqueued_at) WHERE status = 3 AND claim = '';
+CREATE INDEX jobs_claimed  ON jobs (seq)        WHERE claim <> '';
+CREATE INDEX jobs_due      ON jobs (due_at)     WHERE status = 1;
+CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE expires_at > 0 AND claim = '';
+CREATE TABLE payloads (
+	seq  INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+	data BLOB NOT NULL
+);
+CREATE TABLE results (
+	seq         INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+	outcome     TEXT    NOT NULL,
+	attempt     INTEGER NOT NULL,
+	worker      TEXT    NOT NULL,
+	started_at  INTEGER NOT NULL,
+	ended_at    INTEGER NOT NULL,
+	peak_memory INTEGER NOT NULL,
+	cpu_time    INTEGER NOT NULL,
+	pickle      BLOB,
+	view        TEXT    NOT NULL,
+	view_flags  INTEGER NOT NULL,
+	kind        TEXT    NOT NULL DEFAULT '',
+	type        TEXT    NOT NULL DEFAULT '',
+	message     TEXT    NOT NULL DEFAULT '',
+	traceback   TEXT    NOT NULL DEFAULT '',
+	exit_code   INTEGER NOT NULL DEFAULT 0,
+	signal      INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE counts (
+	queue    INTEGER NOT NULL,
+	function INTEGER NOT NULL,
+	status   INTEGER NOT NULL,
+	jobs     INTEGER NOT NULL,
+	PRIMARY KEY (queue, function, status)
+) WITHOUT ROWID;
+CREATE TABLE feed (
+	no      INTEGER PRIMARY KEY,
+	job     TEXT    NOT NULL,
+	queue   INTEGER NOT NULL,
+	status  INTEGER NOT NULL,
+	outcome TEXT    NOT NULL,
+	attempt INTEGER NOT NULL,
+	token   TEXT    NOT NULL,
+	at      INTEGER NOT NULL
+);
+CREATE TABLE paused (queue TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE places (reserved INTEGER NOT NULL);
+INSERT INTO places VALUES (0);
+`
+
+// Statuses in the database. Zero is no status: of a deleted job in the feed,
+// and of those that wait in the counts. The partial indexes of the schema and
+// the statements that use them spell the numbers out, as SQLite demands.
+const (
+	noStatus = iota
+	scheduled
+	deferred
+	queued
+	started
+	finished
+	failed
+	stopped
+	canceled
+)
+
+// waiting is the status under which counts holds the jobs that wait.
+const waiting = noStatus
+
+// statusWord is the status of a number of the database.
+func statusWord(n int) distro.Status {
+	words := [...]distro.Status{
+		scheduled: distro.StatusScheduled, deferred: distro.StatusDeferred,
+		queued: distro.StatusQueued, started: distro.StatusStarted,
+		finished: distro.StatusFinished, failed: distro.StatusFailed,
+		stopped: distro.StatusStopped, canceled: distro.StatusCanceled,
+	}
+	if n < 0 || n >= len(words) {
+		return ""
+	}
+	return words[n]
+}
+
+// statusNumber is the number of a status in the database.
+func statusNumber(s distro.Status) int {
+	for n := scheduled; n <= canceled; n++ {
+		if statusWord(n) == s {
+			return n
+		}
+	}
+	return noStatus
+}
+
+// openWriter opens the one connection that writes and sees to the schema.
+func openWriter(ctx context.Context, opts Options) (*sql.DB, *sql.Conn, error) {
+	// SQLite would make the file with the umask's mode. Its log and index get
+	// the mode of the database.
+	f, err := os.OpenFile(opts.Path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, nil, err
+	}
+	// As durable as fsync and about twice as fast. Systems without it have
+	// their own way, which SQLite knows.
+	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return nil, nil, err
+	}
+	db, err := sql.Open("sqlite", dataSource(opts.Path, "rw",
+		"busy_timeout(5000)",
+		"journal_mode(wal)",
+		"synchronous(full)",
+		"fullfsync(1)", // macOS: an ordinary sync does not reach the disk there
+		"foreign_keys(1)",
+		"temp_store(memory)", // also keeps what savepoints remember off the disk
+		"cache_size(-16000)",
+		"wal_autocheckpoint(4000)",
+		"journal_size_limit(67108864)",
+	))
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	if err := prepareSchema(ctx, conn, opts.MaxBytes); err != nil {
+		return nil, nil, errors.Join(err, conn.Close(), db.Close())
+	}
+	return db, conn, nil
+}
+
+func openReaders(ctx context.Context, path string) (*sql.DB, error) {
+	db, err := sql.Open("sqlite", dataSource(path, "ro", "busy_timeout(5000)", "temp_store(memory)", "cache_size(-2000)"))
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(4)
+	db.SetMaxIdleConns(4)
+	if err := db.PingContext(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// dataSource is path as a URI, so that no character of it means anything.
+func dataSource(path, mode string, pragmas ...string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") { // C:/data
+		path = "/" + path
+	}
+	q := url.Values{"mode": {mode}, "_pragma": pragmas}
+	u := url.URL{Scheme: "file", OmitHost: false, Path: path, RawQuery: q.Encode()}
+	return u.String()
+}
+
+// prepareSchema makes the tables of a new file and refuses files that are not
+// of this version.
+func prepareSchema(ctx context.Context, conn *sql.Conn, maxBytes int64) error {
+	var version, tables, pageSize int64
+	for pragma, dest := range map[string]*int64{
+		"PRAGMA user_version":                &version,
+		"SELECT count(*) FROM sqlite_schema": &tables,
+		"PRAGMA page_size":                   &pageSize,
+	} {
+		if err := conn.QueryRowContext(ctx, pragma).Scan(dest); err != nil {
+			return fmt.Errorf("%s: %w", pragma, err)
+		}
+	}
+	if maxBytes > 0 {
+		pages := strconv.FormatInt(max(maxBytes/pageSize, 1), 10)
+		if _, err := conn.ExecContext(ctx, "PRAGMA max_page_count = "+pages); err != nil {
+			return fmt.Errorf("limit the size to %d bytes: %w", maxBytes, err)
+		}
+	}
+	switch {
+	case version == schemaVersion:
+		return nil
+	case version > schemaVersion:
+		return fmt.Errorf("written by a newer Distro (schema %d, this one knows %d): use that one, or another data folder",
+			version, schemaVersion)
+	case version != 0 || tables != 0:
+		return fmt.Errorf("not a queue of Distro (user_version %d, %d tables and indexes): use another data folder", version, tables)
+	}
+	make := "BEGIN IMMEDIATE;" + schema + "PRAGMA user_version = " + strconv.Itoa(schemaVersion) + ";COMMIT"
+	if _, err := conn.ExecContext(ctx, make); err != nil {
+		return fmt.Errorf("make the tables: %w", err)
+	}
+	return nil
+}

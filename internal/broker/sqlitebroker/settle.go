@@ -1,0 +1,148 @@
+package sqlitebroker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
+
+// settle records one settlement of a worker.
+func (t *txn) settle(ctx context.Context, worker string, s *broker.Settlement) (broker.SettleStatus, error) {
+	cl := t.w.claims.find(worker, s.JobID, s.Token)
+	if cl == nil {
+		return t.settledBefore(ctx, s)
+	}
+	if !cl.begun { // no attempt to end
+		return broker.SettleLost, nil
+	}
+	return broker.SettleDone, t.endAttempt(ctx, cl, s.Result)
+}
+
+// settledBefore says why a settlement has no claim.
+func (t *txn) settledBefore(ctx context.Context, s *broker.Settlement) (broker.SettleStatus, error) {
+	status := broker.SettleGone
+	var token, outcome string
+	err := t.w.query(ctx, "SELECT settled, settled_outcome FROM jobs WHERE id = ?", []any{s.JobID},
+		[]any{&token, &outcome}, func() error {
+			status = broker.SettleLost
+			if token == s.Token && outcome == string(s.Result.Outcome) {
+				status = broker.SettleAlready
+			}
+			return nil
+		})
+	return status, err
+}
+
+// endAttempt ends the attempt of a begun claim: the job is retried, kept, or
+// deleted where it is not to be kept at all.
+func (t *txn) endAttempt(ctx context.Context, cl *claim, res distro.Result) error {
+	t.w.claims.remove(cl)
+	if cl.stop {
+		t.touchHolder(cl.holder)
+	}
+	ended := change{outcome: res.Outcome, attempt: cl.attempt, token: cl.token}
+	if res.Outcome.Retries() && cl.retriesLeft > 0 {
+		if err := t.retry(ctx, cl, res.Outcome, ended); err != nil {
+			return err
+		}
+		return t.storeResult(ctx, cl, res)
+	}
+	status, keep := statusNumber(res.Outcome.Status()), cl.failureTTL
+	if res.Outcome == distro.OutcomeFinished {
+		keep = cl.resultTTL
+	}
+	t.move(cl.jobRef, started, status)
+	t.changed(cl.jobRef, status, ended)
+	if keep == 0 {
+		return t.delete(ctx, cl.jobRef, status, cl.attempt)
+	}
+	expiresAt := int64(0)
+	if keep > 0 {
+		expiresAt = after(t.now, keep)
+	}
+	if _, err := t.exec(ctx, `UPDATE jobs SET status = ?, claim = '', holder = '', stop = 0,
+			settled = ?, settled_outcome = ?, ended_at = ?, expires_at = ?
+		WHERE seq = ?`, status, cl.token, string(res.Outcome), t.now, expiresAt, cl.seq); err != nil {
+		return err
+	}
+	return t.storeResult(ctx, cl, res)
+}
+
+// retry queues or schedules the next attempt of cl's job.
+func (t *txn) retry(ctx context.Context, cl *claim, outcome distro.Outcome, ended change) error {
+	policy := distro.Job{RetriesLeft: cl.retriesLeft, RetryIntervals: parseIntervals(cl.retryIntervals)}
+	delay := policy.RetryDelay()
+	status, place, expiresAt, dueAt := queued, int64(0), waitsUntil(t.now, cl.ttl), int64(0)
+	if delay > 0 {
+		status, expiresAt, dueAt = scheduled, 0, after(t.now, delay)
+	} else {
+		var err error
+		if place, err = t.nextPlace(ctx); err != nil {
+			return err
+		}
+	}
+	if _, err := t.exec(ctx, `UPDATE jobs SET status = ?, claim = '', holder = '', stop = 0,
+			settled = ?, settled_outcome = ?, ended_at = ?, expires_at = ?, retries_left = ?,
+			pos = ?, queued_no = ?, due_at = ?, enqueued_at = iif(? = 3, ?, enqueued_at)
+		WHERE seq = ?`, status, cl.token, string(outcome), t.now, expiresAt, cl.retriesLeft-1,
+		place, place, dueAt, status, t.now, cl.seq); err != nil {
+		return err
+	}
+	t.move(cl.jobRef, started, noStatus)
+	t.arrived(cl.jobRef, status, dueAt)
+	t.changed(cl.jobRef, status, ended)
+	return nil
+}
+
+// Flags of a stored view.
+const (
+	viewJSON = 1 << iota
+	viewTruncated
+)
+
+// storeResult keeps what an attempt left behind, in place of what the attempt
+// before left. What the broker knows itself it does not take from the worker.
+func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) error {
+	startedAt, endedAt := micros(res.StartedAt), micros(res.EndedAt)
+	if startedAt == 0 {
+		startedAt = cl.startedAt
+	}
+	if endedAt == 0 {
+		endedAt = t.now
+	}
+	flags := 0
+	if res.View.JSON {
+		flags |= viewJSON
+	}
+	if res.View.Truncated {
+		flags |= viewTruncated
+	}
+	args := []any{
+		cl.seq, string(res.Outcome), cl.attempt, cl.holder, startedAt, endedAt, res.PeakMemory, int64(res.CPUTime),
+		res.Pickle, res.View.Text, flags,
+	}
+	text := `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at, peak_memory, cpu_time,
+		pickle, view, view_flags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	if f := res.Failure; f != nil {
+		text = `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at, peak_memory, cpu_time,
+			pickle, view, view_flags, kind, type, message, traceback, exit_code, signal)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+		args = append(args, string(f.Kind), f.Type, f.Message, f.Traceback, f.ExitCode, f.Signal)
+	}
+	if _, err := t.exec(ctx, text, args...); err != nil {
+		return fmt.Errorf("store the result of %q: %w", cl.id, err)
+	}
+	return nil
+}
+
+// delete deletes a job of this status with all that belongs to it.
+func (t *txn) delete(ctx context.Context, ref jobRef, status, attempt int) error {
+	if _, err := t.exec(ctx, "DELETE FROM jobs WHERE seq = ?", ref.seq); err != nil {
+		return err
+	}
+	t.move(ref, status, noStatus)
+	t.changed(ref, noStatus, change{attempt: attempt})
+	return nil
+}
