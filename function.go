@@ -5,6 +5,7 @@ type Module struct {
 	Name      string // dotted, relative to modules_path
 	Doc       string
 	Functions []Function
+	Imported  []string     // names bound by import statements: they belong to other modules and cannot be called
 	Hash      string       // SHA-256 of the file, hexadecimal
 	Error     *SyntaxError // the file does not parse; Functions is empty then
 	Shadows   bool         // hides a module of the standard library, so nothing of it can be enqueued

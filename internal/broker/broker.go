@@ -104,8 +104,9 @@ type Broker interface {
 	// Rescue says; jobs whose TTL, result or failure time has passed are
 	// deleted, old feed entries too. A worker is lost when its beat counter
 	// was the same in all readings of this broker value over LostAfter of its
-	// monotonic clock; a reading that fails starts that time anew, and steps
-	// of the wall clock change nothing.
+	// monotonic clock; a reading that fails, or comes more than half of
+	// LostAfter behind the one before, starts that time anew, and steps of the
+	// wall clock change nothing.
 	//
 	// Rescue: a begun claim ends its attempt as distro.OutcomeLost, and the
 	// job's retries decide as in a settlement. A claim never begun goes to the
@@ -155,7 +156,7 @@ type ExchangeRequest struct {
 
 	Settle []Settlement // at most MaxExchange
 	Begin  []Claim      // claims taken earlier that start to run now
-	Return []Claim      // claims not begun: back to the front of their queue in their old order, no attempt spent
+	Return []Claim      // claims that have not run, begun or not: back to the front of their queue in their old order, no attempt spent
 
 	// Reconcile compares the broker's claims of this worker with Held, after
 	// Settle and Return were applied: those not in Held never reached the

@@ -190,3 +190,24 @@ type Parameter struct {
 	Annotation string  `json:"annotation,omitempty"`
 	Default    *string `json:"default,omitempty" doc:"source text; absent: the argument is required"`
 }
+
+// Suspension answers POST /api/v1/workers/suspend and /resume.
+type Suspension struct {
+	Suspended bool `json:"suspended" doc:"no worker starts a job"`
+}
+
+// Problem is every error, by RFC 9457, with a code for programs.
+type Problem struct {
+	Title  string         `json:"title"`
+	Status int            `json:"status"`
+	Detail string         `json:"detail" doc:"one sentence for people"`
+	Code   string         `json:"code" example:"invalid" doc:"invalid, not_found, conflict, forbidden, unauthorized, unavailable, full, method_not_allowed, too_large or internal"`
+	Field  string         `json:"field,omitempty" example:"kwargs.month" doc:"the field that was refused"`
+	Errors []ProblemError `json:"errors,omitempty" doc:"every field that was refused"`
+}
+
+// ProblemError is one refused field.
+type ProblemError struct {
+	Message  string `json:"message"`
+	Location string `json:"location" example:"body.jobs[3].kwargs.month"`
+}

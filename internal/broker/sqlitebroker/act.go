@@ -2,9 +2,9 @@ package sqlitebroker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
-	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
 
@@ -13,23 +13,19 @@ const actAtOnce = 256
 
 // Act implements broker.Broker.
 func (b *Broker) Act(ctx context.Context, action broker.Action, ids []string) ([]error, error) {
-	switch action {
-	case broker.ActionCancel, broker.ActionRequeue, broker.ActionDelete, broker.ActionRunFirst, broker.ActionStop:
-	default:
-		return nil, distro.Invalid("action", "%q is not an action", action)
+	if err := action.Check(); err != nil {
+		return nil, err
 	}
 	results := make([]error, 0, len(ids))
 	for part := range slices.Chunk(ids, actAtOnce) {
 		var errs []error
-		// Each action is one statement, so none needs a savepoint.
-		err := b.writer.do(ctx, false, func(ctx context.Context, t *txn) error {
+		err := b.writer.do(ctx, func(ctx context.Context, t *txn) error {
 			errs = make([]error, len(part))
 			for i, id := range part {
-				err := t.act(ctx, action, id)
-				if endsTransaction(err) {
-					return err
+				errs[i] = t.act(ctx, action, id)
+				if err := errs[i]; err != nil && err != broker.ErrNotFound && err != broker.ErrConflict {
+					return fmt.Errorf("%s job %q: %w", action, id, err)
 				}
-				errs[i] = err
 			}
 			return nil
 		})
@@ -180,7 +176,7 @@ func (t *txn) stop(ctx context.Context, r *row) error {
 
 // SetPaused implements broker.Broker.
 func (b *Broker) SetPaused(ctx context.Context, queue string, paused bool) error {
-	return b.writer.do(ctx, true, func(ctx context.Context, t *txn) error {
+	return b.writer.do(ctx, func(ctx context.Context, t *txn) error {
 		if t.w.paused[queue] == paused {
 			return nil
 		}
@@ -213,7 +209,7 @@ func (b *Broker) Empty(ctx context.Context, queue, cursor string, limit int) (de
 	if limit <= 0 || limit > maxEmpty {
 		limit = maxEmpty
 	}
-	err = b.writer.do(ctx, true, func(ctx context.Context, t *txn) error {
+	err = b.writer.do(ctx, func(ctx context.Context, t *txn) error {
 		deleted, next = 0, ""
 		id, ok := t.w.names.id(queue)
 		if !ok {

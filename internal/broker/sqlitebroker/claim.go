@@ -106,8 +106,8 @@ func (w *writer) loadClaims(ctx context.Context) error {
 }
 
 // giveBack puts jobs whose claims never came to run to the front of their
-// queues, in the order they stood there. A claim that was begun without its
-// worker ever hearing of it costs no attempt: the job looks as it did before.
+// queues, in the order they stood there. A claim that was begun all the same
+// costs no attempt: the job looks as it did before.
 func (t *txn) giveBack(ctx context.Context, list []*claim) error {
 	slices.SortFunc(list, func(a, b *claim) int { return cmp.Compare(b.pos, a.pos) })
 	for _, cl := range list {
@@ -153,6 +153,9 @@ func (t *txn) rescue(ctx context.Context, list []*claim, why string) error {
 		}); err != nil {
 			return err
 		}
+	}
+	if err := t.writeEnds(ctx); err != nil {
+		return err
 	}
 	return t.giveBack(ctx, unbegun)
 }

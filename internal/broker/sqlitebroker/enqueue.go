@@ -12,21 +12,16 @@ import (
 // Every change of a row writes all of it anew, so larger ones have their own.
 const inlinePayload = 1024
 
-// latestDue is the last year something may be due in: times are 64 bits of
-// microseconds.
-const latestDue = 9999
-
 // Enqueue implements broker.Broker.
 func (b *Broker) Enqueue(ctx context.Context, jobs []distro.Job) ([]broker.EnqueueResult, error) {
-	if err := checkJobs(jobs); err != nil {
+	if err := broker.CheckJobs(jobs); err != nil {
 		return nil, err
 	}
 	if len(jobs) == 0 {
 		return nil, ctx.Err()
 	}
 	var results []broker.EnqueueResult
-	atomic := len(jobs) > 1 || len(jobs[0].Payload.Data) > inlinePayload
-	err := b.writer.do(ctx, atomic, func(ctx context.Context, t *txn) error {
+	err := b.writer.do(ctx, func(ctx context.Context, t *txn) error {
 		results = make([]broker.EnqueueResult, len(jobs))
 		for i := range jobs {
 			result, err := t.enqueue(ctx, &jobs[i])
@@ -41,25 +36,6 @@ func (b *Broker) Enqueue(ctx context.Context, jobs []distro.Job) ([]broker.Enque
 		return nil, err
 	}
 	return results, nil
-}
-
-func checkJobs(jobs []distro.Job) error {
-	if len(jobs) > broker.MaxEnqueue {
-		return distro.Invalid("jobs", "%d jobs in one call, at most %d are allowed", len(jobs), broker.MaxEnqueue)
-	}
-	for i := range jobs {
-		switch j := &jobs[i]; {
-		case j.ID == "":
-			return distro.Invalid("id", "a job needs an ID")
-		case j.Queue == "":
-			return distro.Invalid("queue", "a job needs a queue")
-		case j.DueAt.Year() > latestDue:
-			return distro.Invalid("due_at", "lies beyond the year %d", latestDue)
-		case j.RetriesLeft < 0:
-			return distro.Invalid("retries", "must not be negative")
-		}
-	}
-	return nil
 }
 
 func (t *txn) enqueue(ctx context.Context, j *distro.Job) (broker.EnqueueResult, error) {

@@ -5,14 +5,10 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
 
 const (
-	// maxNamed bounds the claims one Exchange may name in a list that the
-	// contract does not bound.
-	maxNamed = 4096
 	// maxClaimBytes ends a claim of many jobs early, so that a reply of large
 	// ones fits into memory. The first job is always handed out.
 	maxClaimBytes = 32 << 20
@@ -22,11 +18,11 @@ const (
 
 // Exchange implements broker.Broker.
 func (b *Broker) Exchange(ctx context.Context, req broker.ExchangeRequest) (broker.ExchangeReply, error) {
-	if err := checkExchange(&req); err != nil {
+	if err := req.Check(); err != nil {
 		return broker.ExchangeReply{}, err
 	}
 	var reply broker.ExchangeReply
-	err := b.writer.do(ctx, true, func(ctx context.Context, t *txn) error {
+	err := b.writer.do(ctx, func(ctx context.Context, t *txn) error {
 		reply = broker.ExchangeReply{}
 		return t.exchange(ctx, &req, &reply)
 	})
@@ -34,29 +30,6 @@ func (b *Broker) Exchange(ctx context.Context, req broker.ExchangeRequest) (brok
 		return broker.ExchangeReply{}, err
 	}
 	return reply, nil
-}
-
-func checkExchange(req *broker.ExchangeRequest) error {
-	switch {
-	case req.Worker.Name == "":
-		return distro.Invalid("worker.name", "a worker needs a name")
-	case len(req.Settle) > broker.MaxExchange:
-		return distro.Invalid("settle", "%d settlements, at most %d are allowed", len(req.Settle), broker.MaxExchange)
-	case len(req.Want.Tokens) > broker.MaxExchange:
-		return distro.Invalid("want.tokens", "%d claims wanted, at most %d are allowed", len(req.Want.Tokens), broker.MaxExchange)
-	case max(len(req.Begin), len(req.Return), len(req.Held)) > maxNamed:
-		return distro.Invalid("held", "more than %d claims named", maxNamed)
-	case slices.Contains(req.Want.Tokens, ""):
-		return distro.Invalid("want.tokens", "a token is empty")
-	}
-	for i := range req.Settle {
-		switch req.Settle[i].Result.Outcome {
-		case distro.OutcomeFinished, distro.OutcomeFailed, distro.OutcomeStopped, distro.OutcomeLost:
-		default:
-			return distro.Invalid("settle", "%q is not an outcome", req.Settle[i].Result.Outcome)
-		}
-	}
-	return nil
 }
 
 func (t *txn) exchange(ctx context.Context, req *broker.ExchangeRequest, reply *broker.ExchangeReply) error {
@@ -79,6 +52,9 @@ func (t *txn) exchange(ctx context.Context, req *broker.ExchangeRequest, reply *
 			wk.countEnd(s.Result.Outcome)
 		}
 		reply.Settled = append(reply.Settled, status)
+	}
+	if err := t.writeEnds(ctx); err != nil {
+		return err
 	}
 	if err := t.giveBack(ctx, t.returned(name, req.Return)); err != nil {
 		return fmt.Errorf("give claims back: %w", err)
@@ -121,11 +97,11 @@ func (t *txn) beginClaim(ctx context.Context, worker string, c broker.Claim) (in
 	return cl.attempt, nil
 }
 
-// returned are the claims of list that the worker has and did not begin.
+// returned are the claims of list that the worker has.
 func (t *txn) returned(worker string, list []broker.Claim) []*claim {
 	var found []*claim
 	for _, c := range list {
-		if cl := t.w.claims.find(worker, c.JobID, c.Token); cl != nil && !cl.begun && !slices.Contains(found, cl) {
+		if cl := t.w.claims.find(worker, c.JobID, c.Token); cl != nil && !slices.Contains(found, cl) {
 			found = append(found, cl)
 		}
 	}
@@ -185,12 +161,19 @@ type handout struct {
 	worker string
 	want   broker.Want
 	reply  *broker.ExchangeReply
+	begun  []beginning
 	bytes  int64
 	stale  int // jobs passed over that had waited too long
 }
 
 func (h *handout) full() bool {
 	return len(h.reply.Claims) >= len(h.want.Tokens) || h.bytes > maxClaimBytes
+}
+
+// beginning is a claim that begins at once.
+type beginning struct {
+	seq   int64
+	token string
 }
 
 // claimSome claims from the front of queue as many jobs as are wanted, and
@@ -216,7 +199,7 @@ func (t *txn) claimSome(ctx context.Context, h *handout, queue int64) error {
 	for i := range list {
 		c := &list[i]
 		if h.full() {
-			return nil
+			break
 		}
 		t.count(queue, c.function, waiting, -1)
 		if c.expiresAt != 0 && c.expiresAt <= t.now {
@@ -230,7 +213,11 @@ func (t *txn) claimSome(ctx context.Context, h *handout, queue int64) error {
 			return err
 		}
 	}
-	return nil
+	err = insertMany(ctx, t, h.begun, `UPDATE jobs SET status = 4, claim = b.column2, holder = b.column3,
+			worker = b.column3, attempt = attempt + 1, started_at = b.column4 FROM (VALUES `, "(?, ?, ?, ?)",
+		") AS b WHERE jobs.seq = b.column1", func(b beginning) []any { return []any{b.seq, b.token, h.worker, t.now} })
+	h.begun = h.begun[:0]
+	return err
 }
 
 // claim hands out the job of r.
@@ -241,8 +228,7 @@ func (t *txn) claim(ctx context.Context, h *handout, r *row, payload []byte) err
 	var err error
 	if begun {
 		r.status, r.attempt, r.startedAt, r.worker = started, r.attempt+1, t.now, h.worker
-		_, err = t.exec(ctx, `UPDATE jobs SET status = 4, claim = ?, holder = ?, worker = ?, attempt = ?, started_at = ?
-			WHERE seq = ?`, token, h.worker, h.worker, r.attempt, t.now, r.seq)
+		h.begun = append(h.begun, beginning{r.seq, token})
 		t.move(r.jobRef, queued, started)
 		t.changed(r.jobRef, started, change{attempt: r.attempt, token: token})
 	} else {

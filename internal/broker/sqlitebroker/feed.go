@@ -11,7 +11,7 @@ import (
 // Changes implements broker.Broker. The cursor is the number of an entry;
 // entries are numbered without gaps.
 func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distro.Change, error) {
-	limit, err := pageLimit(limit)
+	limit, err := broker.PageLimit(limit)
 	if err != nil {
 		return nil, err
 	}

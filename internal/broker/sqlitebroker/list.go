@@ -13,17 +13,14 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
 
-// defaultPage is the number of entries of a page when none is given.
-const defaultPage = 50
-
 // List implements broker.Broker. Its cursor is the seq of the last job shown.
 func (b *Broker) List(ctx context.Context, q broker.ListQuery) (broker.Page, error) {
-	limit, err := pageLimit(q.Limit)
-	if err != nil {
+	if err := q.Check(); err != nil {
 		return broker.Page{}, err
 	}
-	if q.Status != "" && !q.Status.Valid() {
-		return broker.Page{}, distro.Invalid("status", "%q is not a status", q.Status)
+	limit, err := broker.PageLimit(q.Limit)
+	if err != nil {
+		return broker.Page{}, err
 	}
 	before, err := parseCursor(listCursor, q.Cursor)
 	if err != nil {
@@ -50,13 +47,6 @@ func (b *Broker) List(ctx context.Context, q broker.ListQuery) (broker.Page, err
 		return broker.Page{}, err
 	}
 	return page, nil
-}
-
-func pageLimit(n int) (int, error) {
-	if n < 0 || n > broker.MaxPage {
-		return 0, distro.Invalid("limit", "must be 1 to %d", broker.MaxPage)
-	}
-	return cmp.Or(n, defaultPage), nil
 }
 
 // match returns the newest seqs before a seq that match q, newest first.

@@ -180,7 +180,7 @@ func openWriter(ctx context.Context, opts Options) (*sql.DB, *sql.Conn, error) {
 		"synchronous(full)",
 		"fullfsync(1)", // macOS: an ordinary sync does not reach the disk there
 		"foreign_keys(1)",
-		"temp_store(memory)", // also keeps what savepoints remember off the disk
+		"temp_store(memory)",
 		"cache_size(-16000)",
 		"wal_autocheckpoint(4000)",
 		"journal_size_limit(67108864)",

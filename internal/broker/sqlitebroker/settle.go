@@ -22,6 +22,9 @@ func (t *txn) settle(ctx context.Context, worker string, s *broker.Settlement) (
 
 // settledBefore says why a settlement has no claim.
 func (t *txn) settledBefore(ctx context.Context, s *broker.Settlement) (broker.SettleStatus, error) {
+	if err := t.writeEnds(ctx); err != nil { // perhaps earlier in this very call
+		return 0, err
+	}
 	status := broker.SettleGone
 	var token, outcome string
 	err := t.w.query(ctx, "SELECT settled, settled_outcome FROM jobs WHERE id = ?", []any{s.JobID},
@@ -58,15 +61,11 @@ func (t *txn) endAttempt(ctx context.Context, cl *claim, res distro.Result) erro
 	if keep == 0 {
 		return t.delete(ctx, cl.jobRef, status, cl.attempt)
 	}
-	expiresAt := int64(0)
+	end := attemptEnd{seq: cl.seq, status: status, outcome: res.Outcome}
 	if keep > 0 {
-		expiresAt = after(t.now, keep)
+		end.expiresAt = after(t.now, keep)
 	}
-	if _, err := t.exec(ctx, `UPDATE jobs SET status = ?, claim = '', holder = '', stop = 0,
-			settled = ?, settled_outcome = ?, ended_at = ?, expires_at = ?
-		WHERE seq = ?`, status, cl.token, string(res.Outcome), t.now, expiresAt, cl.seq); err != nil {
-		return err
-	}
+	t.ends = append(t.ends, end)
 	return t.storeResult(ctx, cl, res)
 }
 
@@ -96,44 +95,83 @@ func (t *txn) retry(ctx context.Context, cl *claim, outcome distro.Outcome, ende
 	return nil
 }
 
+// attemptEnd is the end of an attempt that no other follows.
+type attemptEnd struct {
+	seq       int64
+	status    int
+	outcome   distro.Outcome
+	expiresAt int64
+}
+
+// attemptResult is a result to be stored.
+type attemptResult struct {
+	seq int64
+	distro.Result
+}
+
+// maxHeld bounds the bytes of results that wait to be written together.
+const maxHeld = 1 << 20
+
+// storeResult keeps what an attempt left behind, in place of what the attempt
+// before left. What the broker knows itself it does not take from the worker.
+func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) error {
+	res.Attempt, res.Worker = cl.attempt, cl.holder
+	if res.StartedAt.IsZero() {
+		res.StartedAt = moment(cl.startedAt)
+	}
+	if res.EndedAt.IsZero() {
+		res.EndedAt = moment(t.now)
+	}
+	t.results = append(t.results, attemptResult{cl.seq, res})
+	if len(res.Pickle)+len(res.View.Text) > maxHeld/atOnce {
+		return t.writeEnds(ctx)
+	}
+	return nil
+}
+
 // Flags of a stored view.
 const (
 	viewJSON = 1 << iota
 	viewTruncated
 )
 
-// storeResult keeps what an attempt left behind, in place of what the attempt
-// before left. What the broker knows itself it does not take from the worker.
-func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) error {
-	startedAt, endedAt := micros(res.StartedAt), micros(res.EndedAt)
-	if startedAt == 0 {
-		startedAt = cl.startedAt
-	}
-	if endedAt == 0 {
-		endedAt = t.now
-	}
+// row is the result as a row of results.
+func (r *attemptResult) row() []any {
 	flags := 0
-	if res.View.JSON {
+	if r.View.JSON {
 		flags |= viewJSON
 	}
-	if res.View.Truncated {
+	if r.View.Truncated {
 		flags |= viewTruncated
 	}
-	args := []any{
-		cl.seq, string(res.Outcome), cl.attempt, cl.holder, startedAt, endedAt, res.PeakMemory, int64(res.CPUTime),
-		res.Pickle, res.View.Text, flags,
+	f := r.Failure
+	if f == nil {
+		f = &distro.Failure{}
 	}
-	text := `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at, peak_memory, cpu_time,
-		pickle, view, view_flags) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	if f := res.Failure; f != nil {
-		text = `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at, peak_memory, cpu_time,
-			pickle, view, view_flags, kind, type, message, traceback, exit_code, signal)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-		args = append(args, string(f.Kind), f.Type, f.Message, f.Traceback, f.ExitCode, f.Signal)
+	return []any{
+		r.seq, string(r.Outcome), r.Attempt, r.Worker, micros(r.StartedAt), micros(r.EndedAt), r.PeakMemory,
+		int64(r.CPUTime), r.Pickle, r.View.Text, flags,
+		string(f.Kind), f.Type, f.Message, f.Traceback, f.ExitCode, f.Signal,
 	}
-	if _, err := t.exec(ctx, text, args...); err != nil {
-		return fmt.Errorf("store the result of %q: %w", cl.id, err)
+}
+
+// writeEnds writes the ends of attempts and the results that came together.
+func (t *txn) writeEnds(ctx context.Context) error {
+	err := insertMany(ctx, t, t.ends, `UPDATE jobs SET settled = claim, claim = '', holder = '', stop = 0,
+			status = e.column2, settled_outcome = e.column3, ended_at = e.column4, expires_at = e.column5
+			FROM (VALUES `, "(?, ?, ?, ?, ?)", ") AS e WHERE jobs.seq = e.column1", func(e attemptEnd) []any {
+		return []any{e.seq, e.status, string(e.outcome), t.now, e.expiresAt}
+	})
+	if err != nil {
+		return fmt.Errorf("end attempts: %w", err)
 	}
+	err = insertMany(ctx, t, t.results, `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at,
+			peak_memory, cpu_time, pickle, view, view_flags, kind, type, message, traceback, exit_code, signal) VALUES `,
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "", func(r attemptResult) []any { return r.row() })
+	if err != nil {
+		return fmt.Errorf("store results: %w", err)
+	}
+	t.ends, t.results = nil, nil
 	return nil
 }
 

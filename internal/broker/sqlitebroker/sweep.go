@@ -23,7 +23,7 @@ func (b *Broker) Sweep(ctx context.Context, limit int) (broker.Swept, error) {
 		limit = maxSweep
 	}
 	var swept broker.Swept
-	err := b.writer.do(ctx, true, func(ctx context.Context, t *txn) (err error) {
+	err := b.writer.do(ctx, func(ctx context.Context, t *txn) (err error) {
 		swept, err = t.sweep(ctx, limit)
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/distro-orchestrator/distro"
@@ -12,13 +13,14 @@ import (
 // txn is one transaction of the writer and what its commit makes known.
 type txn struct {
 	w     *writer
-	began bool // SQLite's transaction; it begins at the first statement that writes
-	saved bool // the savepoint of the running op
-	op    *op
-	now   int64 // of the running op
+	began bool  // SQLite's transaction; it begins at the first statement that writes
+	now   int64 // of the running operation
 
-	feed   []change
-	counts []countDelta
+	// Written together, at the end of the operation or of the transaction.
+	ends    []attemptEnd
+	results []attemptResult
+	feed    []change
+	counts  map[countKey]int
 
 	// For the signals, after the commit.
 	queues    map[int64]bool  // that gained or lost waiting jobs
@@ -45,66 +47,15 @@ type countKey struct {
 	status          int
 }
 
-type countDelta struct {
-	countKey
-	jobs int
-}
-
-// run runs one op. What fails for itself is rolled back for itself and stands
-// in o.err; the error returned ends the transaction.
-func (t *txn) run(ctx context.Context, o *op) error {
-	t.op, t.saved, t.now, o.err = o, false, micros(t.w.clock.Now()), nil
-	feed, counts := len(t.feed), len(t.counts)
-	err := o.run(ctx, t)
-	if endsTransaction(err) {
-		return err
-	}
-	if err != nil {
-		t.feed, t.counts = t.feed[:feed], t.counts[:counts]
-		o.err = err
-	}
-	if !t.saved {
-		return nil
-	}
-	if err != nil {
-		// What the op noted in the state is read anew, from inside the
-		// transaction, so that the next op sees what its neighbours did.
-		if _, err := t.w.exec(ctx, "ROLLBACK TO op"); err != nil {
-			return err
-		}
-		if err := t.flush(ctx); err != nil {
-			return err
-		}
-		if err := t.w.load(ctx); err != nil {
-			return err
-		}
-	}
-	_, err = t.w.exec(ctx, "RELEASE op")
-	return err
-}
-
 // exec runs a statement that writes.
 func (t *txn) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
-	if err := t.begin(ctx); err != nil {
-		return nil, err
-	}
-	return t.w.exec(ctx, text, args...)
-}
-
-func (t *txn) begin(ctx context.Context) error {
 	if !t.began {
 		if _, err := t.w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-			return fmt.Errorf("begin: %w", err)
+			return nil, fmt.Errorf("begin: %w", err)
 		}
 		t.began = true
 	}
-	if t.op.atomic && !t.saved {
-		if _, err := t.w.exec(ctx, "SAVEPOINT op"); err != nil {
-			return err
-		}
-		t.saved = true
-	}
-	return nil
+	return t.w.exec(ctx, text, args...)
 }
 
 func (w *writer) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
@@ -140,7 +91,10 @@ func (t *txn) rollback(ctx context.Context, cause error) error {
 
 // count notes that jobs with this key became more or fewer.
 func (t *txn) count(queue, function int64, status, jobs int) {
-	t.counts = append(t.counts, countDelta{countKey{queue, function, status}, jobs})
+	if t.counts == nil {
+		t.counts = map[countKey]int{}
+	}
+	t.counts[countKey{queue, function, status}] += jobs
 	if status != waiting {
 		return
 	}
@@ -148,41 +102,44 @@ func (t *txn) count(queue, function int64, status, jobs int) {
 	t.touchQueue(queue)
 }
 
-// flush writes the feed and the counts, each with as few statements as can be.
-func (t *txn) flush(ctx context.Context) error {
-	const width = 32
-	const one = "(?, ?, ?, ?, ?, ?, ?, ?)"
-	const insert = "INSERT INTO feed (no, job, queue, status, outcome, attempt, token, at) VALUES " + one
-	for rest := t.feed; len(rest) > 0; {
-		n, text := 1, insert
-		if len(rest) >= width {
-			n, text = width, insert+strings.Repeat(", "+one, width-1)
-		}
-		args := make([]any, 0, 8*n)
-		for _, c := range rest[:n] {
-			t.w.feedLast++
-			args = append(args, t.w.feedLast, c.job, c.queue, c.status, string(c.outcome), c.attempt, c.token, c.at)
-		}
-		if _, err := t.w.exec(ctx, text, args...); err != nil {
-			return fmt.Errorf("write the feed: %w", err)
-		}
-		rest = rest[n:]
-	}
-	t.feed = t.feed[:0]
+// atOnce is how many rows one statement writes at most.
+const atOnce = 32
 
-	sums := map[countKey]int{}
-	for _, d := range t.counts {
-		sums[d.countKey] += d.jobs
+// insertMany runs a statement that ends in rows of values for all of list,
+// with as few executions as can be: more than half of the cost of a row is the
+// statement around it. args are what a row's values are.
+func insertMany[E any](ctx context.Context, t *txn, list []E, before, row, after string, args func(E) []any) error {
+	for part := range slices.Chunk(list, atOnce) {
+		text := before + row + strings.Repeat(", "+row, len(part)-1) + after
+		var all []any
+		for _, e := range part {
+			all = append(all, args(e)...)
+		}
+		if _, err := t.exec(ctx, text, all...); err != nil {
+			return err
+		}
 	}
-	for k, n := range sums {
+	return nil
+}
+
+// flush writes the feed and the counts.
+func (t *txn) flush(ctx context.Context) error {
+	err := insertMany(ctx, t, t.feed, "INSERT INTO feed (no, job, queue, status, outcome, attempt, token, at) VALUES ",
+		"(?, ?, ?, ?, ?, ?, ?, ?)", "", func(c change) []any {
+			t.w.feedLast++
+			return []any{t.w.feedLast, c.job, c.queue, c.status, string(c.outcome), c.attempt, c.token, c.at}
+		})
+	if err != nil {
+		return fmt.Errorf("write the feed: %w", err)
+	}
+	for k, n := range t.counts {
 		if n == 0 {
 			continue
 		}
-		if _, err := t.w.exec(ctx, `INSERT INTO counts (queue, function, status, jobs) VALUES (?, ?, ?, ?)
+		if _, err := t.exec(ctx, `INSERT INTO counts (queue, function, status, jobs) VALUES (?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET jobs = jobs + excluded.jobs`, k.queue, k.function, k.status, n); err != nil {
 			return fmt.Errorf("count jobs: %w", err)
 		}
 	}
-	t.counts = t.counts[:0]
 	return nil
 }

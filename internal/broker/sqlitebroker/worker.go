@@ -44,7 +44,7 @@ func (t *txn) beat(req *broker.ExchangeRequest) *worker {
 // Workers implements broker.Broker.
 func (b *Broker) Workers(ctx context.Context) ([]distro.Worker, error) {
 	var list []distro.Worker
-	err := b.writer.do(ctx, false, func(_ context.Context, t *txn) error {
+	err := b.writer.do(ctx, func(_ context.Context, t *txn) error {
 		list = make([]distro.Worker, 0, len(t.w.workers))
 		for name, wk := range t.w.workers {
 			info := wk.Worker

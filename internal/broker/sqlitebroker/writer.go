@@ -17,11 +17,10 @@ const maxGroup = 256
 
 // op is one operation on its way to the writer.
 type op struct {
-	run    func(context.Context, *txn) error // may run twice: it sets what it answers anew each time
-	atomic bool                              // of several statements: all of them or none
-	taken  atomic.Bool                       // set by who comes first: the writer that runs it, or the caller that gives up
-	err    error
-	done   chan struct{}
+	run   func(context.Context, *txn) error // may run twice: it sets what it answers anew each time
+	taken atomic.Bool                       // set by who comes first: the writer that runs it, or the caller that gives up
+	err   error
+	done  chan struct{}
 }
 
 // writer owns the writing connection and what only its goroutine may touch.
@@ -57,16 +56,13 @@ func (w *writer) start(ctx context.Context) error {
 		return err
 	}
 	rescued := 0
-	o := newOp(true, func(ctx context.Context, t *txn) error {
+	rescue := newOp(func(ctx context.Context, t *txn) error {
 		held := t.w.claims.all()
 		rescued = len(held)
 		return t.rescue(ctx, held, "the process that ran it died")
 	})
-	if err := w.transact(ctx, []*op{o}); err != nil {
+	if err := w.transact(ctx, []*op{rescue}); err != nil {
 		return fmt.Errorf("rescue claims: %w", err)
-	}
-	if o.err != nil {
-		return fmt.Errorf("rescue claims: %w", o.err)
 	}
 	if rescued > 0 {
 		w.logger.InfoContext(ctx, "rescued claims of the last owner", "jobs", rescued)
@@ -111,18 +107,18 @@ func (w *writer) release() error {
 	return errors.Join(append(errs, w.conn.Close())...)
 }
 
-func newOp(atomic bool, run func(context.Context, *txn) error) *op {
-	return &op{run: run, atomic: atomic, done: make(chan struct{})}
+func newOp(run func(context.Context, *txn) error) *op {
+	return &op{run: run, done: make(chan struct{})}
 }
 
 // do has the writer run an operation and waits for its commit. If ctx ends
 // before the operation is taken it does not run. After an error the caller
 // must not read what run sets, since it may still be running.
-func (w *writer) do(ctx context.Context, atomic bool, run func(context.Context, *txn) error) error {
+func (w *writer) do(ctx context.Context, run func(context.Context, *txn) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	o := newOp(atomic, run)
+	o := newOp(run)
 	select {
 	case w.ops <- o:
 	case <-ctx.Done():
@@ -165,9 +161,12 @@ func (w *writer) group(first *op) []*op {
 	}
 }
 
-// serve runs and answers ops. If their common transaction fails, each is tried
-// in one of its own: a job too large for what the disk has left does not keep
-// others from being settled.
+// serve runs and answers ops. If one of them fails, or their commit, all are
+// rolled back and each is tried in a transaction of its own: a job too large
+// for what the disk has left does not keep others from being settled.
+//
+// Savepoints would spare the neighbours of a failed operation the second run,
+// and slow down all the others: each page they change is copied first.
 func (w *writer) serve(ctx context.Context, ops []*op) {
 	err := w.transact(ctx, ops)
 	if err != nil && len(ops) > 1 {
@@ -178,16 +177,12 @@ func (w *writer) serve(ctx context.Context, ops []*op) {
 		return
 	}
 	for _, o := range ops {
-		if err != nil {
-			o.err = err
-		}
-		o.err = classify(o.err)
+		o.err = classify(err)
 		close(o.done)
 	}
 }
 
-// transact runs ops in one transaction. An error means that none of them
-// happened; otherwise each op's err says whether it did.
+// transact runs ops in one transaction: all of them happen, or none.
 func (w *writer) transact(ctx context.Context, ops []*op) error {
 	if w.stale {
 		if err := w.load(ctx); err != nil {
@@ -196,7 +191,8 @@ func (w *writer) transact(ctx context.Context, ops []*op) error {
 	}
 	t := &txn{w: w}
 	for _, o := range ops {
-		if err := t.run(ctx, o); err != nil {
+		t.now = micros(w.clock.Now())
+		if err := o.run(ctx, t); err != nil {
 			return t.rollback(ctx, err)
 		}
 	}

@@ -1,0 +1,114 @@
+# Distro. "make help" lists what can be done.
+
+GO        ?= go
+PYTHON    ?= python3
+CONFIG    ?= config.cfg
+FUZZTIME  ?= 60s
+TESTFLAGS ?=
+SUDO      := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+
+# The commit is stamped into the binary where git can tell it.
+VCS   := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
+
+# Tests of these packages run with the race detector.
+RACED := internal/broker/... internal/httpapi/... internal/output/... internal/python/... \
+         internal/scheduler/... internal/service/... internal/worker/...
+
+# Systems the binary is built for beside this one.
+SYSTEMS := windows/amd64 darwin/amd64 darwin/arm64
+
+LINT         := bin/golangci-lint
+LINT_VERSION := v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test check bench fuzz soak generate clean \
+        tools-python tools-test vet format unit race cross e2e lint in-sync
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/distro
+	@mkdir -p bin
+	$(BUILD) -o bin/distro ./cmd/distro
+
+run: tools-python build ## build and serve the examples: API on http://127.0.0.1:7000
+	bin/distro up --config $(CONFIG)
+
+test: tools-python tools-test format vet build cross unit race e2e ## all tests, in less than ten minutes
+
+check: test lint in-sync ## all tests, linters, and whether generated files are in sync
+
+bench: build ## measure throughput, latency and memory; prints one table
+	$(GO) run ./internal/bench
+
+fuzz: ## run each fuzz test for FUZZTIME (60s)
+	@set -e; for package in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for name in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$name"; \
+			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+soak: build ## the long tests: many rounds of crashes under load
+	DISTRO_SOAK=1 $(GO) test -count=1 -timeout 2h ./internal/broker/... ./internal/python/... ./internal/e2e/...
+
+generate: ## make the generated files again
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin dist
+
+# ---- parts of the targets above
+
+tools-python:
+	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) is missing: install Python 3.9 or newer' >&2; exit 1; }
+
+# What tests need beside Go and Python: strace, and gcc for the race detector.
+tools-test:
+	@[ "$$(uname -s)" = Linux ] || exit 0; \
+	missing=; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || missing="$$missing gcc libc6-dev"; \
+	[ -z "$$missing" ] && exit 0; \
+	if ! command -v apt-get >/dev/null || { [ "$$(id -u)" != 0 ] && [ -z "$(SUDO)" ]; }; then \
+		echo "make: missing:$$missing: install them, or run make test as root" >&2; exit 1; \
+	fi; \
+	echo "installing$$missing"; \
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+format:
+	@files=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
+	[ -z "$$files" ] || { echo "not formatted: $$files" >&2; exit 1; }
+
+vet:
+	$(GO) vet ./...
+
+cross:
+	@set -e; for system in $(SYSTEMS); do \
+		echo "build for $$system"; \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -trimpath -buildvcs=false -o /dev/null ./cmd/distro; \
+	done
+
+unit:
+	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -v -F -x -e "$$($(GO) list $(RACED:%=./%))" | grep -v '/internal/e2e$$')
+
+race:
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(RACED:%=./%)
+
+# The binary as users run it.
+e2e: build
+	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e/...
+
+$(LINT):
+	@mkdir -p bin
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+lint: $(LINT)
+	$(LINT) run
+
+# Generated files do not change when they are made again.
+in-sync:
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	cp -R docs "$$before"; $(GO) generate ./...; \
+	diff -r "$$before/docs" docs || { echo 'make: generated files were out of sync: they are new now, commit them' >&2; exit 1; }

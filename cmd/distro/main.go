@@ -1,0 +1,62 @@
+// Command distro orchestrates Python automations: "distro up" serves them, the
+// other commands operate a server through its API.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// Exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the program: args without its name, environ as os.Environ returns it.
+// It returns the exit status.
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return execute(ctx, newConsole(environ, stdin, stdout, stderr), args)
+}
+
+func execute(ctx context.Context, con *console, args []string) int {
+	root := newRoot(con)
+	err := unknownCommand(root, args)
+	if err == nil {
+		root.SetArgs(args)
+		err = root.ExecuteContext(ctx)
+	}
+	if err == nil {
+		return exitDone
+	}
+	if !errors.Is(err, errReported) {
+		fmt.Fprintln(con.err, "distro: "+clean(err.Error()))
+	}
+	if distro.ErrorCode(err) == distro.CodeInvalid {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// errReported ends a command whose failure was printed already.
+var errReported = errors.New("reported")
+
+// usage is an error in how the program was called.
+func usage(format string, args ...any) error {
+	return distro.Errorf(distro.CodeInvalid, format, args...)
+}

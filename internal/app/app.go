@@ -1,0 +1,265 @@
+// Package app puts the parts of an orchestrator together and ends them in
+// order. It is the only code that knows every concrete type.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
+	"github.com/distro-orchestrator/distro/internal/config"
+	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/python"
+	"github.com/distro-orchestrator/distro/internal/scheduler"
+	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/worker"
+)
+
+// Options of an App.
+type Options struct {
+	Config  config.Config
+	Environ []string // of this process; jobs get it without the names of Distro
+	Version string
+	Logger  *slog.Logger
+}
+
+// App is an orchestrator that is ready to run: its data directory is locked,
+// what an earlier one left is cleared up, and its ports are open.
+type App struct {
+	opts      Options
+	runners   *python.Runners // nil without workers
+	worker    *worker.Worker  // nil without workers
+	scheduler *scheduler.Scheduler
+	api       *httpapi.Server
+	listener  net.Listener
+	draining  atomic.Bool
+	closers   []closer // in the order of opening
+}
+
+// closer is a named step of the teardown.
+type closer struct {
+	name  string
+	close func() error
+}
+
+// New opens everything in the order in which each needs the others. When a
+// step fails, those before it are undone.
+func New(ctx context.Context, opts Options) (*App, error) {
+	a := &App{opts: opts}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+// open is one straight line, so that it reads as the list of what there is.
+func (a *App) open(ctx context.Context) error {
+	cfg, log, clock := a.opts.Config, a.opts.Logger, broker.SystemClock()
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data_dir: %w", err)
+	}
+	lock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	a.onClose("data_dir", lock.unlock)
+
+	interpreter, err := python.FindInterpreter(ctx, python.InterpreterOptions{
+		Setting: cfg.Python, ModulesDir: cfg.ModulesPath, VirtualEnv: a.getenv("VIRTUAL_ENV"),
+	})
+	if err != nil {
+		return err
+	}
+	if err := python.EndLeftovers(ctx, cfg.DataDir); err != nil {
+		return err
+	}
+	queue, err := sqlitebroker.Open(ctx, sqlitebroker.Options{
+		Path: filepath.Join(cfg.DataDir, "queue.db"), Clock: clock, Logger: log,
+	})
+	if err != nil {
+		return fmt.Errorf("open the queue: %w", err)
+	}
+	a.onClose("queue", queue.Close)
+	printed, err := output.Open(filepath.Join(cfg.DataDir, "output"), output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
+	if err != nil {
+		return err
+	}
+	catalog, err := python.NewCatalog(python.CatalogOptions{Interpreter: interpreter, Dir: cfg.ModulesPath, Logger: log})
+	if err != nil {
+		return err
+	}
+	a.onClose("catalog", catalog.Close)
+	if cfg.Workers > 0 {
+		if err := a.openWorker(queue, printed, interpreter); err != nil {
+			return err
+		}
+	}
+	a.scheduler = scheduler.New(scheduler.Options{
+		Broker: queue, Output: printed, Clock: clock, Retention: cfg.Retention, Logger: log,
+	})
+	operations, err := service.New(service.Options{
+		Broker: queue, Catalog: catalog, Output: printed, Queues: cfg.Queues,
+		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
+		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	token := cfg.AuthToken
+	if cfg.Auth == config.AuthNone {
+		token = ""
+	}
+	a.api, err = httpapi.New(httpapi.Options{
+		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
+		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
+	})
+	if err != nil {
+		return err
+	}
+	a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("%w: choose another address with --listen", err)
+	}
+	a.onClose("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
+	return nil
+}
+
+func (a *App) openWorker(queue broker.Broker, printed *output.Store, interpreter python.Interpreter) error {
+	cfg, log := a.opts.Config, a.opts.Logger
+	runners, err := python.New(python.Options{
+		Interpreter: interpreter, Modules: cfg.ModulesPath, StateDir: cfg.DataDir,
+		Isolation: python.Isolation(cfg.Isolation), Slots: cfg.Workers, KillGrace: cfg.KillGrace,
+		MemoryLimit: cfg.JobMemory, Environ: a.opts.Environ, Logger: log,
+	})
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name the worker: %w", err)
+	}
+	a.runners = runners
+	a.worker = worker.New(worker.Options{
+		Broker: queue, Runners: runners, Output: printed, KillGrace: cfg.KillGrace,
+		Prefetch: runners.Isolation() == python.Pool, Logger: log,
+		Worker: distro.Worker{
+			Name: fmt.Sprintf("%s-%d", host, os.Getpid()), Host: host, PID: os.Getpid(),
+			Queues: cfg.Queues, Slots: cfg.Workers, Isolation: string(runners.Isolation()),
+			Python: interpreter.Version, Version: a.opts.Version,
+		},
+	})
+	return nil
+}
+
+// Addr is the address the API listens on.
+func (a *App) Addr() net.Addr { return a.listener.Addr() }
+
+// Run serves until intake ends, then lets the running jobs end, and returns
+// when everything is closed. When work ends, the jobs that still run are
+// killed. The API answers until the last job has ended.
+func (a *App) Run(intake, work context.Context) error {
+	serve, stop := context.WithCancelCause(context.WithoutCancel(work))
+	defer stop(nil)
+	intake, cancel := context.WithCancel(intake)
+	defer cancel()
+	var services sync.WaitGroup
+	failed := func(name string, err error) {
+		if err != nil {
+			stop(fmt.Errorf("%s: %w", name, err))
+			cancel()
+		}
+	}
+	if a.runners != nil {
+		services.Go(func() { failed("python", a.runners.Run(serve)) })
+	}
+	services.Go(func() { failed("scheduler", a.scheduler.Run(serve)) })
+	services.Go(func() { failed("api", a.serve(serve)) })
+	stopDraining := context.AfterFunc(intake, func() { a.draining.Store(true) })
+	defer stopDraining()
+	if a.worker != nil {
+		failed("worker", a.worker.Run(intake, work))
+	} else {
+		<-intake.Done()
+	}
+	stop(nil)
+	services.Wait()
+	err := context.Cause(serve)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, a.close())
+}
+
+// shutdownTimeout bounds the wait for requests that are being answered.
+const shutdownTimeout = 3 * time.Second
+
+// serve answers HTTP until ctx ends.
+func (a *App) serve(ctx context.Context) error {
+	server := a.api.HTTPServer()
+	ended := make(chan error, 1)
+	go func() {
+		if a.opts.Config.TLSCert != "" {
+			ended <- server.ServeTLS(a.listener, a.opts.Config.TLSCert, a.opts.Config.TLSKey)
+		} else {
+			ended <- server.Serve(a.listener)
+		}
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if server.Shutdown(ctx) != nil {
+		_ = server.Close()
+	}
+	<-ended
+	return nil
+}
+
+// ready reports whether this orchestrator takes work.
+func (a *App) ready(context.Context) error {
+	if a.draining.Load() {
+		return distro.Errorf(distro.CodeUnavailable, "shutting down")
+	}
+	return nil
+}
+
+func (a *App) onClose(name string, step func() error) {
+	a.closers = append(a.closers, closer{name, step})
+}
+
+// close undoes open, the last step first.
+func (a *App) close() error {
+	var errs []error
+	for len(a.closers) > 0 {
+		last := a.closers[len(a.closers)-1]
+		a.closers = a.closers[:len(a.closers)-1]
+		if err := last.close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", last.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (a *App) getenv(name string) string {
+	for _, entry := range a.opts.Environ {
+		if value, found := strings.CutPrefix(entry, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}

@@ -1,0 +1,4 @@
+package config
+
+// defaultIsolation needs a zygote, which is there on Linux only.
+const defaultIsolation = "fork"

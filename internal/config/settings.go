@@ -1,0 +1,165 @@
+package config
+
+import (
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+)
+
+//go:generate go run ./gen
+
+// Setting is a row of the table of settings: parsing, help texts and
+// docs/configuration.md are made of it.
+type Setting struct {
+	Name    string
+	Alias   string // another name that is accepted; may be empty
+	Flag    string // of "distro up", without dashes; empty: it has none
+	Meaning string // a phrase for people
+	Accepts string // what may be written
+	Hint    string // the same in one word, where there is a Flag
+	Default string // as shown to people; empty: none
+	Secret  bool   // its value is never shown
+	Later   bool   // accepted now, used from a later version on
+
+	initial string // text of the default, read when a source sets nothing
+	value   value
+}
+
+// Settings returns the table in the order people read it.
+func Settings() []Setting {
+	table := slices.Concat(automations(), storage(), workers(), limits(), listeners(), access())
+	for i := range table {
+		s := &table[i]
+		s.Accepts, s.Hint = s.value.accepts, s.value.hint
+		if s.Default == "" {
+			s.Default = s.initial
+		}
+	}
+	return table
+}
+
+func automations() []Setting {
+	return []Setting{{
+		Name: "modules_path", Flag: "modules", Default: "none: `distro up` needs it",
+		Meaning: "folder of the automations, relative to the settings file",
+		value:   path("folder", false, func(c *Config) *string { return &c.ModulesPath }),
+	}, {
+		Name: "task_retries", initial: "0",
+		Meaning: "how often a job is tried again after a failure, a timeout, an exit or the loss of its worker; a request may say otherwise",
+		value:   whole(0, 100, func(c *Config) *int { return &c.TaskRetries }),
+	}, {
+		Name: "retry_interval", initial: "0s",
+		Meaning: "pause before a retry; 0 puts the job to the back of its queue at once",
+		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.RetryInterval }),
+	}, {
+		Name: "queues", initial: "high, default, low",
+		Meaning: "names of the queues that are accepted, highest priority first",
+		value:   names("queue name", queuePattern, 1, func(c *Config) *[]string { return &c.Queues }),
+	}}
+}
+
+func storage() []Setting {
+	return []Setting{{
+		Name: "postgre_url", Alias: "postgres_url", Secret: true, Later: true, Default: "empty: SQLite in `data_dir`",
+		Meaning: "PostgreSQL that keeps the history",
+		value: link(func(c *Config) *string { return &c.PostgreURL },
+			"postgres://", "postgresql://", "postgresql+psycopg2://"),
+	}, {
+		Name: "redis_url", Flag: "redis-url", Secret: true, Later: true, Default: "empty: a queue embedded in `data_dir`",
+		Meaning: "Redis that holds the queues, in RQ's layout",
+		value:   link(func(c *Config) *string { return &c.RedisURL }, "redis://", "rediss://", "unix://"),
+	}, {
+		Name: "data_dir", Flag: "data", initial: ".distro", Default: "`.distro` beside the settings file",
+		Meaning: "folder of the embedded queue, history and output; one `distro up` owns it at a time",
+		value:   path("folder", true, func(c *Config) *string { return &c.DataDir }),
+	}, {
+		Name: "retention", initial: "30d",
+		Meaning: "how long the history of a job is kept",
+		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.Retention }),
+	}}
+}
+
+func workers() []Setting {
+	return []Setting{{
+		Name: "workers", Flag: "workers", initial: strconv.Itoa(min(runtime.GOMAXPROCS(0), maxWorkers)), Default: "number of CPUs",
+		Meaning: "jobs that `distro up` itself runs at a time; 0 runs none",
+		value:   whole(0, maxWorkers, func(c *Config) *int { return &c.Workers }),
+	}, {
+		Name: "isolation", Flag: "isolation", initial: defaultIsolation, Default: "`fork` on Linux, else `spawn`",
+		Meaning: "process of a job: `fork` is a fresh one made from a warm interpreter, `pool` takes job after job, `spawn` is a cold interpreter each time",
+		value:   oneOf([]string{"fork", "pool", "spawn"}, func(c *Config) *string { return &c.Isolation }),
+	}, {
+		Name: "python", initial: "auto",
+		Meaning: "interpreter that runs the jobs; `auto` takes `$VIRTUAL_ENV`, then `.venv` or `venv` of `modules_path`, then `python3`",
+		value:   program(func(c *Config) *string { return &c.Python }),
+	}, {
+		Name: "kill_grace", initial: "10s",
+		Meaning: "time between asking a job to end and killing its processes",
+		value:   duration(0, time.Hour, "", func(c *Config) *time.Duration { return &c.KillGrace }),
+	}, {
+		Name: "drain_timeout", initial: "0s",
+		Meaning: "how long running jobs may go on after `distro up` was asked to end; 0 waits until they end",
+		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.DrainTimeout }),
+	}}
+}
+
+func limits() []Setting {
+	return []Setting{{
+		Name: "job_timeout", initial: "30m",
+		Meaning: "longest run of one attempt, where a request does not say",
+		value:   duration(time.Second, maxDuration, "none", func(c *Config) *time.Duration { return &c.JobTimeout }),
+	}, {
+		Name: "result_ttl", initial: "500s",
+		Meaning: "how long the queue itself keeps a finished job and its result",
+		value:   duration(0, maxDuration, "forever", func(c *Config) *time.Duration { return &c.ResultTTL }),
+	}, {
+		Name: "job_memory", initial: "0",
+		Meaning: "resident memory a job may take; 0 sets no limit",
+		value:   size(8<<20, 1<<50, true, func(c *Config) *int64 { return &c.JobMemory }),
+	}, {
+		Name: "max_output", initial: "100M",
+		Meaning: "output that is kept of a job",
+		value:   size(1<<10, 1<<40, false, func(c *Config) *int64 { return &c.MaxOutput }),
+	}, {
+		Name: "max_body", initial: "32M",
+		Meaning: "largest body of a request",
+		value:   size(1<<10, 1<<30, false, func(c *Config) *int64 { return &c.MaxBody }),
+	}}
+}
+
+func listeners() []Setting {
+	return []Setting{{
+		Name: "listen", Flag: "listen", initial: "127.0.0.1:7000",
+		Meaning: "address of the API",
+		value:   address(func(c *Config) *string { return &c.Listen }),
+	}, {
+		Name: "dashboard_listen", Flag: "dashboard", initial: "127.0.0.1:9181",
+		Meaning: "address of the dashboard",
+		value:   address(func(c *Config) *string { return &c.DashboardListen }),
+	}, {
+		Name: "hosts", Default: "empty",
+		Meaning: "names that requests may use for this server beside the addresses it listens on",
+		value:   names("host name", hostPattern, 0, func(c *Config) *[]string { return &c.Hosts }),
+	}, {
+		Name: "tls_cert", Default: "empty: plain HTTP",
+		Meaning: "certificate chain in PEM for HTTPS; needs `tls_key`",
+		value:   path("file", false, func(c *Config) *string { return &c.TLSCert }),
+	}, {
+		Name: "tls_key", Default: "empty: plain HTTP",
+		Meaning: "private key in PEM of `tls_cert`",
+		value:   path("file", false, func(c *Config) *string { return &c.TLSKey }),
+	}}
+}
+
+func access() []Setting {
+	return []Setting{{
+		Name: "auth", initial: AuthToken,
+		Meaning: "`token` asks for `auth_token` where one is set, and needs one to listen beyond this machine; `none` lets everyone in",
+		value:   oneOf([]string{AuthToken, AuthNone}, func(c *Config) *string { return &c.Auth }),
+	}, {
+		Name: "auth_token", Secret: true, Default: "empty",
+		Meaning: "bearer token of the API and login of the dashboard",
+		value:   token(func(c *Config) *string { return &c.AuthToken }),
+	}}
+}

@@ -1,0 +1,302 @@
+// Package e2e tests the binary from outside: it builds it, starts it, and talks
+// to it as users, programs and operating systems do.
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/distro-orchestrator/distro/internal/httpapi"
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "distro-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		build := exec.Command("go", "build", "-o", dir, "../../cmd/distro")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if text, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s%v\n", text, err)
+			return 1
+		}
+		os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+		return m.Run()
+	}())
+}
+
+// server is a `distro up` over a folder of its own.
+type server struct {
+	t       testing.TB
+	dir     string // short: jobs make sockets below it
+	modules string
+	url     string
+	args    []string
+
+	cmd    *exec.Cmd
+	log    *lockedBuffer
+	exited chan struct{}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// newServer writes the settings and the modules; start starts it.
+func newServer(t testing.TB, settings string, modules map[string]string) *server {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s := &server{t: t, dir: dir, modules: filepath.Join(dir, "m"), log: &lockedBuffer{}}
+	for name, source := range modules {
+		s.write(name, source)
+	}
+	if err := os.MkdirAll(s.modules, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config.cfg"), []byte("modules_path = m\n"+settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + l.Addr().String()
+	l.Close()
+	t.Cleanup(func() {
+		if s.cmd != nil {
+			s.signal(syscall.SIGKILL)
+			<-s.exited
+		}
+		s.noProcessLeft()
+		if t.Failed() {
+			t.Logf("log of the server:\n%s", s.log)
+		}
+	})
+	return s
+}
+
+func (s *server) write(name, source string) {
+	s.t.Helper()
+	path := filepath.Join(s.modules, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// launch starts the process without waiting for it to serve.
+func (s *server) launch(wrapper ...string) {
+	s.t.Helper()
+	args := append(wrapper, "distro", "up", "--config", filepath.Join(s.dir, "config.cfg"), "--listen", strings.TrimPrefix(s.url, "http://"))
+	args = append(args, s.args...)
+	s.cmd = exec.Command(args[0], args[1:]...)
+	s.cmd.Dir = s.dir
+	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "DISTRO_") })
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	exited := make(chan struct{})
+	s.exited = exited
+	go func(cmd *exec.Cmd) {
+		_ = cmd.Wait() // the status is in ProcessState
+		close(exited)
+	}(s.cmd)
+}
+
+func (s *server) start(wrapper ...string) *server {
+	s.t.Helper()
+	s.launch(wrapper...)
+	s.poll("the server answers", func() bool {
+		select {
+		case <-s.exited:
+			s.t.Fatalf("the server ended: %s", s.cmd.ProcessState)
+		default:
+		}
+		response, err := http.Get(s.url + "/healthz")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return s
+}
+
+func (s *server) signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) }
+
+// stop sends SIGTERM and waits.
+func (s *server) stop() {
+	s.signal(syscall.SIGTERM)
+	<-s.exited
+}
+
+// poll waits for a condition of another process, which sends no event.
+func (s *server) poll(what string, done func() bool) {
+	s.t.Helper()
+	deadline := time.NewTimer(2 * time.Minute)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.t.Fatalf("waited in vain until %s", what)
+		}
+	}
+}
+
+// post sends JSON and returns status and body.
+func (s *server) post(path, body string) (int, string) {
+	s.t.Helper()
+	status, text, err := s.try(http.MethodPost, path, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return status, text
+}
+
+func (s *server) try(method, path, body string) (int, string, error) {
+	request, err := http.NewRequest(method, s.url+path, strings.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(text), err
+}
+
+func (s *server) get(path string, into any) {
+	s.t.Helper()
+	status, text, err := s.try(http.MethodGet, path, "")
+	if err != nil || status != http.StatusOK {
+		s.t.Fatalf("GET %s: %d %s %v", path, status, text, err)
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		s.t.Fatalf("GET %s: %v in %s", path, err, text)
+	}
+}
+
+// enqueue queues module.function and returns the job's ID.
+func (s *server) enqueue(function, args string, more string) string {
+	s.t.Helper()
+	if args == "" {
+		args = "[]"
+	}
+	status, text := s.post("/api/v1/jobs", fmt.Sprintf(`{"function": %q, "args": %s%s}`, function, args, more))
+	var job httpapi.Job
+	if err := json.Unmarshal([]byte(text), &job); err != nil || status != http.StatusCreated {
+		s.t.Fatalf("enqueue %s: %d %s", function, status, text)
+	}
+	return job.ID
+}
+
+// ended waits until a job has ended.
+func (s *server) ended(id string) httpapi.Job {
+	s.t.Helper()
+	for {
+		var job httpapi.Job
+		s.get("/api/v1/jobs/"+id+"?wait=50s", &job)
+		if job.EndedAt != nil && (job.Status == "finished" || job.Status == "failed" || job.Status == "stopped" || job.Status == "canceled") {
+			return job
+		}
+	}
+}
+
+// distro runs a client command and returns its exit status and output.
+func (s *server) distro(args ...string) (status int, stdout, stderr string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "distro", append(args, "--server", s.url)...)
+	cmd.Dir = s.dir
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			s.t.Fatal(err)
+		}
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// processes lists what a server of this folder has started and still lives.
+func (s *server) processes() []string {
+	environs, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var found []string
+	for _, path := range environs {
+		if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte(s.dir+"/")) {
+			name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			if !bytes.HasPrefix(name, []byte("distro\x00")) {
+				found = append(found, filepath.Base(filepath.Dir(path))+" "+string(bytes.ReplaceAll(name, []byte{0}, []byte{' '})))
+			}
+		}
+	}
+	return found
+}
+
+// noProcessLeft waits two seconds at most.
+func (s *server) noProcessLeft() {
+	s.t.Helper()
+	deadline := time.Now().Add(2 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		left := s.processes()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Errorf("left running: %q", left)
+			return
+		}
+		<-tick.C
+	}
+}

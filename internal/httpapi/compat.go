@@ -1,0 +1,253 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
+)
+
+// The endpoints of the system that Distro replaces. Their fields, their order
+// and their messages are a contract.
+
+type moduleItem struct {
+	Module string `json:"module"`
+}
+
+type taskReply struct {
+	Message string `json:"message"`
+	Task    string `json:"task"`
+	ID      string `json:"id"`
+}
+
+type cleanReply struct {
+	Message string `json:"message"`
+}
+
+func (s *Server) modules(w http.ResponseWriter, r *http.Request) {
+	names, err := s.opts.Service.Modules(r.Context())
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "query"))
+		return
+	}
+	items := make([]moduleItem, len(names))
+	for i, name := range names {
+		items[i].Module = name
+	}
+	writeJSON(w, "application/json", http.StatusOK, items)
+}
+
+func (s *Server) queueTask(w http.ResponseWriter, r *http.Request) {
+	s.enqueueTask(w, r, parseTask)
+}
+
+func (s *Server) scheduleTask(w http.ResponseWriter, r *http.Request) {
+	s.enqueueTask(w, r, parseScheduledTask)
+}
+
+func (s *Server) enqueueTask(w http.ResponseWriter, r *http.Request, parse func([]byte) (task, error)) {
+	body, err := s.readObject(w, r)
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "body"))
+		return
+	}
+	t, err := parse(body)
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "body"))
+		return
+	}
+	job, err := s.opts.Service.Enqueue(r.Context(), t.request)
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), inOriginalField(err), "body"))
+		return
+	}
+	w.Header().Set("Location", jobPath(job.ID))
+	writeJSON(w, "application/json", http.StatusCreated, taskReply{t.message(job.Queue), job.Function, job.ID})
+}
+
+// inOriginalField names the field that the service calls "id" as the original
+// endpoints do.
+func inOriginalField(err error) error {
+	e, ok := errors.AsType[*distro.Error](err)
+	if !ok || e.Field != "id" {
+		return err
+	}
+	return &distro.Error{Code: e.Code, Field: "job_id", Message: e.Message, Err: e.Err}
+}
+
+// jobPath is the address of a job.
+func jobPath(id string) string { return "/api/v1/jobs/" + url.PathEscape(id) }
+
+// task is a parsed body of queue-task or schedule-task.
+type task struct {
+	request                 service.Request
+	scheduled               bool
+	hours, minutes, seconds int64
+}
+
+func (t task) message(queue string) string {
+	if !t.scheduled {
+		return "task enqueued on " + queue + " queue."
+	}
+	return fmt.Sprintf("task scheduled for %d Hours, %d Minutes and %d Seconds from now on %s queue.",
+		t.hours, t.minutes, t.seconds, queue)
+}
+
+// parseTask reads a body of queue-task, which is a checked JSON object.
+// Members it does not know are ignored, as the original ignored them.
+func parseTask(body []byte) (task, error) {
+	var t task
+	var f fields
+	for name, value := range jsonscan.Members(body) {
+		t.field(&f, name, value)
+	}
+	t.require(&f)
+	return t, f.err()
+}
+
+// parseScheduledTask reads a body of schedule-task.
+func parseScheduledTask(body []byte) (task, error) {
+	const longest = int64(service.MaxDelay / time.Second)
+	t := task{scheduled: true}
+	var f fields
+	for name, value := range jsonscan.Members(body) {
+		switch {
+		case jsonscan.KindOf(value) == jsonscan.Null:
+			t.field(&f, name, value)
+		case name == "hours":
+			t.hours = f.integer(name, value, 0, longest/3600)
+		case name == "minutes":
+			t.minutes = f.integer(name, value, 0, longest/60)
+		case name == "seconds":
+			t.seconds = f.integer(name, value, 0, longest)
+		default:
+			t.field(&f, name, value)
+		}
+	}
+	t.require(&f)
+	total := t.hours*3600 + t.minutes*60 + t.seconds
+	if total > longest {
+		f.refuse(t.largest(), "the delay is longer than 10 years in total")
+	}
+	t.request.Delay = time.Duration(total) * time.Second
+	t.request.Schedule = fmt.Sprintf("%dh%dm%ds", t.hours, t.minutes, t.seconds)
+	return t, f.err()
+}
+
+// largest is the name of the part that adds most to the delay.
+func (t *task) largest() string {
+	switch {
+	case t.hours*3600 >= max(t.minutes*60, t.seconds):
+		return "hours"
+	case t.minutes*60 >= t.seconds:
+		return "minutes"
+	}
+	return "seconds"
+}
+
+// field takes one member of a body. An optional one that is null is absent.
+func (t *task) field(f *fields, name string, value []byte) {
+	r := &t.request
+	switch name {
+	case "module":
+		r.Module = f.text(name, value)
+	case "function":
+		r.Function = f.text(name, value)
+	case "queue":
+		r.Queue = f.text(name, value)
+	}
+	if jsonscan.KindOf(value) == jsonscan.Null {
+		return
+	}
+	switch name {
+	case "args":
+		if f.want(name, value, jsonscan.List) {
+			r.Args = value
+		}
+	case "kwargs":
+		if f.want(name, value, jsonscan.Object) {
+			r.Kwargs = value
+		}
+	case "job_id":
+		r.ID = f.text(name, value)
+	case "timeout":
+		r.Timeout = f.seconds(name, value)
+	case "retries":
+		n := int(f.integer(name, value, 0, service.MaxRetries))
+		r.Retries = &n
+	}
+}
+
+// require refuses a body without its required members.
+func (t *task) require(f *fields) {
+	for _, member := range []struct{ name, value string }{
+		{"module", t.request.Module}, {"function", t.request.Function}, {"queue", t.request.Queue},
+	} {
+		if member.value == "" && !f.refused(member.name) {
+			f.refuse(member.name, "is required")
+		}
+	}
+}
+
+func (s *Server) cleanQueue(w http.ResponseWriter, r *http.Request) {
+	queue, err := cleanTarget(r)
+	if err == nil {
+		_, err = s.opts.Service.Clean(r.Context(), queue)
+	}
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "query"))
+		return
+	}
+	writeJSON(w, "application/json", http.StatusOK, cleanReply{"queue cleaned up"})
+}
+
+// cleanQueueByGet is the one GET that changes something. A browser sends a GET
+// for any page that asks it to.
+func (s *Server) cleanQueueByGet(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		methodNotAllowed(w, r, "DELETE, GET, POST")
+		return
+	}
+	if foreign(r) {
+		writeProblem(w, newProblem(http.StatusForbidden, distro.CodeForbidden, "a page of another origin may not do this"))
+		return
+	}
+	s.cleanQueue(w, r)
+}
+
+// cleanTarget is the queue that a request limits the cleaning to; empty: all.
+// Whoever writes ?queue= and forgets the name does not mean all.
+func cleanTarget(r *http.Request) (string, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", distro.Invalid("queue", "the query cannot be read")
+	}
+	names := query["queue"]
+	switch {
+	case len(names) == 0:
+		return "", nil
+	case len(names) > 1:
+		return "", distro.Invalid("queue", "name one queue, or none for all")
+	case names[0] == "":
+		return "", distro.Invalid("queue", "must not be empty; leave it out for all queues")
+	}
+	return names[0], nil
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, "application/json", http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if err := s.opts.Ready(r.Context()); err != nil {
+		s.opts.Logger.WarnContext(r.Context(), "not ready", "error", err)
+		writeProblem(w, newProblem(http.StatusServiceUnavailable, distro.CodeUnavailable, "not ready; the log of the server says why"))
+		return
+	}
+	writeJSON(w, "application/json", http.StatusOK, map[string]string{"status": "ok"})
+}

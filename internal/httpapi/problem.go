@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// GetStatus lets an operation of huma return a Problem as its error.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// ContentType is that of RFC 9457, whatever was negotiated.
+func (p *Problem) ContentType(string) string { return problemType }
+
+const problemType = "application/problem+json"
+
+func newProblem(status int, code distro.Code, detail string) *Problem {
+	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: string(code)}
+}
+
+// statusOf is the HTTP status of a code.
+func statusOf(code distro.Code) int {
+	switch code {
+	case distro.CodeInvalid:
+		return http.StatusUnprocessableEntity
+	case distro.CodeNotFound:
+		return http.StatusNotFound
+	case distro.CodeConflict:
+		return http.StatusConflict
+	case distro.CodeForbidden:
+		return http.StatusForbidden
+	case distro.CodeUnavailable:
+		return http.StatusServiceUnavailable
+	case distro.CodeFull:
+		return http.StatusInsufficientStorage
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// problem describes err for the client. part is where its fields stand: body,
+// query or path. What is no *distro.Error is told to the log only.
+func (s *Server) problem(ctx context.Context, err error, part string) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	e, ok := errors.AsType[*distro.Error](err)
+	if !ok || e.Code == distro.CodeInternal {
+		if ctx.Err() == nil {
+			s.opts.Logger.ErrorContext(ctx, "request ended with an internal error", "error", err)
+		}
+		return newProblem(http.StatusInternalServerError, distro.CodeInternal, "internal error; the log of the server says more")
+	}
+	if e.Err != nil && statusOf(e.Code) >= http.StatusInternalServerError && ctx.Err() == nil {
+		s.opts.Logger.WarnContext(ctx, "request could not be served", "code", string(e.Code), "error", err)
+	}
+	p := newProblem(statusOf(e.Code), e.Code, e.Message)
+	p.Field = e.Field
+	if e.Field != "" {
+		p.Detail = e.Field + ": " + e.Message
+	}
+	for _, each := range flatten(err) {
+		if each.Field != "" && len(p.Errors) < maxProblemErrors {
+			p.Errors = append(p.Errors, ProblemError{Message: each.Message, Location: part + "." + each.Field})
+		}
+	}
+	return p
+}
+
+// maxProblemErrors bounds the answer to a request that is wrong all over.
+const maxProblemErrors = 50
+
+// flatten lists the errors that errors.Join put together.
+func flatten(err error) []*distro.Error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []*distro.Error
+		for _, each := range joined.Unwrap() {
+			all = append(all, flatten(each)...)
+		}
+		return all
+	}
+	if e, ok := errors.AsType[*distro.Error](err); ok {
+		return []*distro.Error{e}
+	}
+	return nil
+}
+
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	writeJSON(w, problemType, p.Status, p)
+}
+
+func writeJSON(w http.ResponseWriter, contentType string, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		// Only a raw JSON text that is none could do this, and these are
+		// checked where they are made.
+		panic(fmt.Errorf("encode answer: %w", err))
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the client may have gone
+}
+
+// asProblem is a transformer of huma: it gives the errors that huma finds by
+// itself the form that all others have. Replacing huma.NewError would do the
+// same to every API of the process, as it is a variable of the package.
+func asProblem(_ huma.Context, _ string, v any) (any, error) {
+	m, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	code := distro.CodeInvalid
+	if m.Status >= http.StatusInternalServerError {
+		code = distro.CodeInternal
+	}
+	p := newProblem(m.Status, code, m.Detail)
+	for _, e := range m.Errors {
+		if e != nil && len(p.Errors) < maxProblemErrors {
+			p.Errors = append(p.Errors, ProblemError{Message: e.Message, Location: e.Location})
+		}
+	}
+	if len(p.Errors) > 0 {
+		_, p.Field, _ = strings.Cut(p.Errors[0].Location, ".")
+		p.Detail = p.Field + ": " + p.Errors[0].Message
+	}
+	return p, nil
+}

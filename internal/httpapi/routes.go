@@ -1,0 +1,245 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// access is who may use a route. It has no default: a route that declares none
+// cannot be registered, and what is not registered needs the token.
+type access string
+
+const (
+	open  access = "open"  // everybody who reaches the listener
+	token access = "token" // with the token, where one is set
+)
+
+// Route is one registered route.
+type Route struct {
+	Method, Path string
+	Open         bool // needs no token
+}
+
+// Routes lists every registered route.
+func (s *Server) Routes() []Route { return slices.Clone(s.routes) }
+
+// route is a row of the table.
+type route struct {
+	method string
+	path   string
+	access access
+	mount  func(*registrar, route)
+}
+
+// table is every route of the API.
+func (s *Server) table() []route {
+	return []route{
+		{"GET", "/healthz", open, plain(s.health)},
+		{"GET", "/readyz", open, plain(s.ready)},
+
+		{"GET", "/scheduler/modules", token, twice(s.modules)},
+		{"POST", "/scheduler/queue-task", token, twice(s.queueTask)},
+		{"POST", "/scheduler/schedule-task", token, twice(s.scheduleTask)},
+		{"GET", "/scheduler/clean-queue", token, twice(s.cleanQueueByGet)},
+		{"POST", "/scheduler/clean-queue", token, twice(s.cleanQueue)},
+		{"DELETE", "/scheduler/clean-queue", token, twice(s.cleanQueue)},
+
+		{"GET", "/openapi.json", token, plain(s.openAPI)},
+
+		{"POST", "/api/v1/jobs", token, raw("Create a job", s.createJob, takes[NewJob](), gives[Job](http.StatusCreated))},
+		{"POST", "/api/v1/jobs/batch", token, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
+		{"GET", "/api/v1/jobs", token, typed("List jobs, newest first", s.listJobs)},
+		{"GET", "/api/v1/jobs/{id}", token, typed("Get a job, or wait for its end", s.getJob)},
+		{"DELETE", "/api/v1/jobs/{id}", token, typed("Delete a job with its output", s.deleteJob)},
+		{"POST", "/api/v1/jobs/{id}/cancel", token, typed("Cancel a job that waits", s.cancelJob)},
+		{"POST", "/api/v1/jobs/{id}/stop", token, typed("Stop a job that runs", s.stopJob)},
+		{"POST", "/api/v1/jobs/{id}/requeue", token, typed("Queue a job again that ended", s.requeueJob)},
+		{"POST", "/api/v1/jobs/{id}/run-first", token, typed("Move a job to the front of its queue", s.runFirstJob)},
+		{"GET", "/api/v1/jobs/{id}/log", token, typed("Read a range of a job's output", s.readLog)},
+		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), sends("text/event-stream"))},
+		{"GET", "/api/v1/jobs/{id}/log.txt", token, raw("Get all of a job's output", s.textLog, path("id"), sends("text/plain"))},
+
+		{"GET", "/api/v1/queues", token, typed("List queues", s.listQueues)},
+		{"GET", "/api/v1/queues/{queue}", token, typed("Get a queue", s.getQueue)},
+		{"POST", "/api/v1/queues/{queue}/pause", token, typed("Pause a queue", s.pauseQueue)},
+		{"POST", "/api/v1/queues/{queue}/resume", token, typed("Let a queue go on", s.resumeQueue)},
+		{"POST", "/api/v1/queues/{queue}/empty", token, typed("Delete what waits in a queue", s.emptyQueue)},
+
+		{"GET", "/api/v1/workers", token, typed("List workers", s.listWorkers)},
+		{"POST", "/api/v1/workers/suspend", token, typed("Suspend all workers", s.suspendWorkers)},
+		{"POST", "/api/v1/workers/resume", token, typed("Let all workers go on", s.resumeWorkers)},
+
+		{"GET", "/api/v1/automations", token, typed("List modules with their functions", s.listAutomations)},
+		{"GET", "/api/v1/automations/{module}", token, typed("Get a module with its functions", s.getAutomation)},
+		{"GET", "/api/v1/automations/{module}/{function}", token, typed("Get a function", s.getFunction)},
+	}
+}
+
+// register puts the table on the mux and describes it.
+func (s *Server) register() error {
+	reg := &registrar{server: s}
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Distro", Version: s.opts.Version,
+				Description: "Errors are application/problem+json with a code for programs. Cursors are opaque.",
+			},
+			Components: &huma.Components{
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}},
+			},
+			Security: []map[string][]string{{"token": {}}},
+		},
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{asProblem},
+	}
+	config.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[huma.ErrorModel](), reflect.TypeFor[Problem]())
+	reg.api = huma.NewAPI(config, reg)
+	for _, r := range s.table() {
+		r.mount(reg, r)
+	}
+	if len(reg.faults) > 0 {
+		return errors.Join(reg.faults...)
+	}
+	spec, err := json.Marshal(reg.api.OpenAPI())
+	if err != nil {
+		return fmt.Errorf("encode OpenAPI description: %w", err)
+	}
+	s.spec = spec
+	return nil
+}
+
+func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/openapi+json")
+	_, _ = w.Write(s.spec)
+}
+
+// registrar is the one way to the mux, and the adapter of huma.
+type registrar struct {
+	server *Server
+	api    huma.API
+	faults []error
+}
+
+func (g *registrar) handle(r route, handler http.HandlerFunc) {
+	if r.access != open && r.access != token {
+		g.faults = append(g.faults, fmt.Errorf("%s %s declares no access", r.method, r.path))
+		return
+	}
+	pattern := r.method + " " + r.path
+	g.server.mux.HandleFunc(pattern, handler)
+	g.server.access[pattern] = r.access
+	g.server.routes = append(g.server.routes, Route{r.method, strings.TrimSuffix(r.path, "{$}"), r.access == open})
+}
+
+const accessKey = "access"
+
+// Handle registers an operation for huma.
+func (g *registrar) Handle(op *huma.Operation, handler func(huma.Context)) {
+	declared, _ := op.Metadata[accessKey].(access)
+	g.handle(route{method: op.Method, path: op.Path, access: declared}, func(w http.ResponseWriter, r *http.Request) {
+		handler(humago.NewContext(op, r, w))
+	})
+}
+
+// ServeHTTP completes huma.Adapter.
+func (g *registrar) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.server.mux.ServeHTTP(w, r) }
+
+// plain mounts a handler that the OpenAPI description leaves out.
+func plain(handler http.HandlerFunc) func(*registrar, route) {
+	return func(g *registrar, r route) { g.handle(r, handler) }
+}
+
+// twice mounts a handler with and without a slash at the end, as the original
+// answered.
+func twice(handler http.HandlerFunc) func(*registrar, route) {
+	return func(g *registrar, r route) {
+		g.handle(r, handler)
+		r.path += "/{$}"
+		g.handle(r, handler)
+	}
+}
+
+// typed mounts a function from a typed request to a typed answer.
+func typed[I, O any](summary string, handler func(context.Context, *I) (*O, error)) func(*registrar, route) {
+	return func(g *registrar, r route) {
+		huma.Register(g.api, r.operation(summary), func(ctx context.Context, in *I) (*O, error) {
+			out, err := handler(ctx, in)
+			if err != nil {
+				return nil, g.server.problem(ctx, err, "query")
+			}
+			return out, nil
+		})
+	}
+}
+
+// raw mounts a handler that reads its request and writes its answer itself,
+// and is described by hand.
+func raw(summary string, handler http.HandlerFunc, describe ...func(huma.Registry, *huma.Operation)) func(*registrar, route) {
+	return func(g *registrar, r route) {
+		op := r.operation(summary)
+		op.Responses = map[string]*huma.Response{}
+		for _, part := range describe {
+			part(g.api.OpenAPI().Components.Schemas, &op)
+		}
+		op.Responses["default"] = describeBody[Problem](g.api.OpenAPI().Components.Schemas, problemType, "Error")
+		g.api.OpenAPI().AddOperation(&op)
+		g.handle(r, handler)
+	}
+}
+
+func (r route) operation(summary string) huma.Operation {
+	name := strings.NewReplacer("/api/v1/", "", "/", "-", "{", "", "}", "", ".", "-").Replace(r.path)
+	return huma.Operation{
+		OperationID: strings.ToLower(r.method) + "-" + name,
+		Method:      r.method,
+		Path:        r.path,
+		Summary:     summary,
+		Tags:        []string{strings.SplitN(strings.TrimPrefix(r.path, "/api/v1/"), "/", 2)[0]},
+		Metadata:    map[string]any{accessKey: r.access},
+	}
+}
+
+func describeBody[T any](schemas huma.Registry, contentType, description string) *huma.Response {
+	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
+		contentType: {Schema: schemas.Schema(reflect.TypeFor[T](), true, "")},
+	}}
+}
+
+func takes[T any]() func(huma.Registry, *huma.Operation) {
+	return func(schemas huma.Registry, op *huma.Operation) {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: describeBody[T](schemas, "application/json", "").Content}
+	}
+}
+
+func gives[T any](status int) func(huma.Registry, *huma.Operation) {
+	return func(schemas huma.Registry, op *huma.Operation) {
+		op.Responses[strconv.Itoa(status)] = describeBody[T](schemas, "application/json", http.StatusText(status))
+	}
+}
+
+func sends(contentType string) func(huma.Registry, *huma.Operation) {
+	return func(schemas huma.Registry, op *huma.Operation) {
+		op.Responses["200"] = describeBody[string](schemas, contentType, http.StatusText(http.StatusOK))
+	}
+}
+
+func path(name string) func(huma.Registry, *huma.Operation) {
+	return func(schemas huma.Registry, op *huma.Operation) {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: name, In: "path", Required: true, Schema: schemas.Schema(reflect.TypeFor[string](), true, ""),
+		})
+	}
+}

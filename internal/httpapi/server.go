@@ -1,0 +1,173 @@
+// Package httpapi serves the API of Distro: the endpoints of the system it
+// replaces, word for word, and /api/v1. It decides who may ask, reads requests
+// that anybody may have written, and leaves every other decision to the
+// service.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/service"
+)
+
+// Options are what a Server works with. Service is required.
+type Options struct {
+	Service   *service.Service
+	AuthToken string                      // bearer token; empty: everybody may, whom the listener lets in
+	Hosts     []string                    // names answered beside loopback and Listen
+	Listen    string                      // host:port the server is reached at
+	MaxBody   int64                       // bytes of a request's body; default 32 MiB
+	Version   string                      // of Distro, for the API's description
+	Logger    *slog.Logger                // default: none
+	Ready     func(context.Context) error // whether work can be taken; default: always
+}
+
+func (o Options) withDefaults() Options {
+	if o.MaxBody <= 0 {
+		o.MaxBody = 32 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Ready == nil {
+		o.Ready = func(context.Context) error { return nil }
+	}
+	return o
+}
+
+// maxStreams bounds the answers that stay open at a time.
+const maxStreams = 256
+
+// Server is the HTTP handler of the API.
+type Server struct {
+	opts    Options
+	guard   *guard
+	mux     *http.ServeMux
+	access  map[string]access // by pattern
+	routes  []Route
+	spec    []byte // OpenAPI, JSON
+	streams chan struct{}
+
+	closing chan struct{}
+	close   sync.Once
+}
+
+// New returns a Server.
+func New(opts Options) (*Server, error) {
+	if opts.Service == nil {
+		return nil, errors.New("an API server needs a service")
+	}
+	s := &Server{
+		opts:    opts.withDefaults(),
+		guard:   newGuard(opts.Listen, opts.Hosts, opts.AuthToken),
+		mux:     http.NewServeMux(),
+		access:  map[string]access{},
+		streams: make(chan struct{}, maxStreams),
+		closing: make(chan struct{}),
+	}
+	if err := s.register(); err != nil {
+		return nil, fmt.Errorf("register routes: %w", err)
+	}
+	return s, nil
+}
+
+// Times of a connection. Answers that stay open move their own deadlines.
+const (
+	headerTimeout = 10 * time.Second
+	readTimeout   = 90 * time.Second // longer than service.MaxWait: its end ends a wait too
+	writeTimeout  = 2 * time.Minute
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
+// HTTPServer returns an http.Server around s whose limits hold against slow
+// clients, and whose Shutdown ends what would stay open.
+func (s *Server) HTTPServer() *http.Server {
+	server := &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+	}
+	server.RegisterOnShutdown(s.EndStreams)
+	return server
+}
+
+// EndStreams ends the answers that stay open: log streams and waits for a
+// job's end. Clients may ask again elsewhere, where they were.
+func (s *Server) EndStreams() { s.close.Do(func() { close(s.closing) }) }
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer s.rescue(w, r)
+	secure(w.Header())
+	handler, pattern := s.mux.Handler(r)
+	if refused := s.guard.check(w, r, s.access[pattern]); refused != nil {
+		writeProblem(w, refused)
+		return
+	}
+	if s.access[pattern] == "" {
+		s.noRoute(w, r, handler)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// secure sets the headers that every answer has. Nothing here is a page.
+func secure(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+}
+
+// rescue answers for a handler that panicked.
+func (s *Server) rescue(w http.ResponseWriter, r *http.Request) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if fault == http.ErrAbortHandler {
+		panic(fault)
+	}
+	s.opts.Logger.ErrorContext(r.Context(), "request panicked", "panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
+	writeProblem(w, newProblem(http.StatusInternalServerError, distro.CodeInternal, "internal error; the log of the server says more"))
+}
+
+// noRoute answers where no route matched. The mux knows which methods would
+// have, and says so in a form that is not ours.
+func (s *Server) noRoute(w http.ResponseWriter, r *http.Request, fallback http.Handler) {
+	answer := &headerOnly{header: http.Header{}}
+	fallback.ServeHTTP(answer, r)
+	if allow := answer.header.Get("Allow"); allow != "" {
+		methodNotAllowed(w, r, allow)
+		return
+	}
+	writeProblem(w, newProblem(http.StatusNotFound, distro.CodeNotFound, "there is nothing at this address"))
+}
+
+func methodNotAllowed(w http.ResponseWriter, r *http.Request, allow string) {
+	w.Header().Set("Allow", allow)
+	writeProblem(w, newProblem(http.StatusMethodNotAllowed, "method_not_allowed",
+		fmt.Sprintf("%.20s is not possible here; %s is", r.Method, allow)))
+}
+
+// headerOnly takes the headers of an answer and drops its body.
+type headerOnly struct{ header http.Header }
+
+func (h *headerOnly) Header() http.Header         { return h.header }
+func (h *headerOnly) Write(b []byte) (int, error) { return len(b), nil }
+func (h *headerOnly) WriteHeader(int)             {}

@@ -1,0 +1,314 @@
+package python
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// Call is what an attempt runs.
+type Call struct {
+	JobID     string
+	Queue     string
+	Worker    string // name of the worker, for RQ_WORKER_ID
+	Attempt   int
+	Payload   distro.Payload
+	Timeout   time.Duration // distro.Forever: none
+	Artifacts string        // name of the folder for files the job leaves, below StateDir/artifacts
+}
+
+// Output takes what an attempt prints: stderr says which stream. It is called
+// by one goroutine per stream, and holds the process back while it blocks.
+type Output func(stderr bool, p []byte)
+
+// Attempt is a call that runs.
+type Attempt struct {
+	runners *Runners
+	call    Call
+	output  Output
+	stops   chan stopOrder
+	done    chan struct{}
+	closed  chan struct{}
+	result  distro.Result
+
+	// Only run touches these.
+	kind  distro.FailureKind // why the process was ended; empty: it was not
+	timer *time.Timer        // until the kill that follows
+}
+
+type stopOrder struct {
+	kind  distro.FailureKind
+	grace time.Duration
+}
+
+// Start begins an attempt. The context bounds the wait for a process only.
+// Whoever starts an attempt waits for Closed.
+func (r *Runners) Start(ctx context.Context, call Call, output Output) *Attempt {
+	a := &Attempt{
+		runners: r, call: call, output: output,
+		stops: make(chan stopOrder, 4), done: make(chan struct{}), closed: make(chan struct{}),
+	}
+	go a.run(ctx)
+	return a
+}
+
+// Done is closed when Result is known and nothing of an attempt that did not
+// finish lives any more. A finished one may still be going: its slot is free.
+func (a *Attempt) Done() <-chan struct{} { return a.done }
+
+// Closed is closed when nothing of the attempt lives and Output has had
+// everything.
+func (a *Attempt) Closed() <-chan struct{} { return a.closed }
+
+// Result is what the attempt left behind. Only after Done.
+func (a *Attempt) Result() distro.Result { return a.result }
+
+// Stop ends the attempt: at once when grace is 0, else by SIGTERM first. The
+// kind is what the failure says then: FailureStopped, or FailureLost where the
+// worker ends. An attempt that finishes all the same is finished.
+func (a *Attempt) Stop(kind distro.FailureKind, grace time.Duration) {
+	select {
+	case a.stops <- stopOrder{kind, grace}:
+	default: // so many orders stand already that one more changes nothing
+	}
+}
+
+func (a *Attempt) run(ctx context.Context) {
+	defer close(a.closed)
+	a.result = distro.Result{Attempt: a.call.Attempt, Worker: a.call.Worker, StartedAt: time.Now().UTC()}
+	p, f, err := a.hand(ctx)
+	if err != nil {
+		a.fail(&distro.Failure{Kind: distro.FailureStart, Message: err.Error()})
+		close(a.done)
+		return
+	}
+	if !a.runners.spare() {
+		a.runners.refill()
+	}
+	if f == nil {
+		f = a.watch(p)
+	}
+	pooled := a.take(p, f)
+	if pooled {
+		a.release(p)
+		a.runners.put(p)
+		close(a.done)
+		return
+	}
+	early := a.result.Outcome == distro.OutcomeFinished
+	if early {
+		p.drain()
+		a.runners.dying <- struct{}{}
+		close(a.done)
+		a.runners.refill()
+	}
+	a.outlive(p)
+	a.release(p)
+	a.runners.ended(p)
+	if early {
+		<-a.runners.dying
+	} else {
+		close(a.done)
+	}
+}
+
+// hand gives the call to a process. A pooled process may decline because a
+// file has changed; the next one is asked then. A frame that came with the
+// answer is returned.
+func (a *Attempt) hand(ctx context.Context) (*runner, *frame, error) {
+	header := jobHeader{
+		ID: a.call.JobID, Queue: a.call.Queue, Attempt: a.call.Attempt, Worker: a.call.Worker,
+		Serializer: a.call.Payload.Serializer,
+		Artifacts:  filepath.Join(a.runners.opts.StateDir, "artifacts", a.call.Artifacts),
+	}
+	if a.call.Timeout > 0 {
+		seconds := a.call.Timeout.Seconds()
+		header.Timeout = &seconds
+	}
+	for range 3 * (a.runners.opts.Slots + 2) {
+		p, err := a.runners.take(ctx)
+		if err != nil {
+			return nil, nil, fmt.Errorf("no Python process: %w", err)
+		}
+		p.stdout.direct(func(b []byte) { a.output(false, b) })
+		p.stderr.direct(func(b []byte) { a.output(true, b) })
+		a.result.StartedAt = time.Now().UTC()
+		if err := p.send(header, a.call.Payload.Data); err == nil {
+			if a.runners.Isolation() != Pool {
+				return p, nil, nil
+			}
+			f := a.watch(p)
+			if f == nil || f.kind != kindDecline {
+				return p, f, nil
+			}
+		}
+		a.outlive(p)
+		a.release(p)
+		a.runners.ended(p)
+	}
+	return nil, nil, fmt.Errorf("no Python process took the job: they end before they run it")
+}
+
+// watch waits for the answer of the process and ends it when its time, its
+// memory or somebody's patience is over. It returns nil when the process ended
+// without an answer.
+func (a *Attempt) watch(p *runner) *frame {
+	a.timer = time.NewTimer(time.Hour)
+	defer a.timer.Stop()
+	a.timer.Stop()
+	var memory <-chan time.Time
+	if a.runners.opts.MemoryLimit > 0 {
+		ticker := time.NewTicker(memoryEvery)
+		defer ticker.Stop()
+		memory = ticker.C
+	}
+	if a.call.Timeout > 0 {
+		a.timer.Reset(a.call.Timeout + a.runners.opts.KillGrace)
+	}
+	for {
+		select {
+		case f, ok := <-p.frames:
+			if !ok {
+				<-a.exitOf(p)
+				return nil
+			}
+			return &f
+		case order := <-a.stops:
+			a.obey(p, order)
+		case <-memory:
+			if residentTree(p.pid) > a.runners.opts.MemoryLimit {
+				a.kill(p, distro.FailureMemory)
+			}
+		case <-a.timer.C:
+			a.kill(p, distro.FailureTimeout)
+		}
+	}
+}
+
+func (a *Attempt) obey(p *runner, order stopOrder) {
+	if order.grace <= 0 {
+		a.kill(p, order.kind)
+		return
+	}
+	if a.kind == "" {
+		a.kind = order.kind
+		p.signal(syscall.SIGTERM)
+		a.timer.Reset(order.grace)
+	}
+}
+
+// kill ends the process. The first reason counts.
+func (a *Attempt) kill(p *runner, kind distro.FailureKind) {
+	if a.kind == "" {
+		a.kind = kind
+	}
+	p.signal(syscall.SIGKILL)
+}
+
+// exitWithin is how long a process that has answered, or has closed its
+// channel, may take to end by itself.
+const exitWithin = time.Second
+
+// exitOf kills the process if it does not end soon, and returns its end.
+func (a *Attempt) exitOf(p *runner) <-chan struct{} {
+	timer := time.NewTimer(exitWithin)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.exited:
+			return p.exited
+		case order := <-a.stops:
+			a.obey(p, order)
+		case <-timer.C:
+			p.signal(syscall.SIGKILL)
+			timer.Reset(exitWithin)
+		}
+	}
+}
+
+// take turns the answer of the process into the result. It reports whether
+// the process serves on.
+func (a *Attempt) take(p *runner, f *frame) (serves bool) {
+	defer func() { a.result.EndedAt = time.Now().UTC() }()
+	if f == nil {
+		a.fail(a.died(p))
+		return false
+	}
+	var h resultHeader
+	if err := json.Unmarshal(f.header, &h); err != nil || f.kind != kindResult {
+		a.kill(p, distro.FailureExit)
+		a.fail(&distro.Failure{Kind: distro.FailureExit, Message: "the job's process sent something that is no result"})
+		return false
+	}
+	a.runners.source.learned(h.Sources)
+	a.result.PeakMemory = h.MaxRSS
+	a.result.CPUTime = time.Duration(h.CPU * float64(time.Second))
+	serves = a.runners.Isolation() == Pool && h.Retire == "" && a.kind == ""
+	if h.OK {
+		a.result.Outcome = distro.OutcomeFinished
+		a.result.View = distro.View{Text: h.View, JSON: h.JSON, Truncated: h.Truncated}
+		if h.Pickled {
+			a.result.Pickle = f.body
+		}
+		return serves
+	}
+	kind := distro.FailureKind(h.Kind)
+	if a.kind != "" && a.kind != distro.FailureTimeout {
+		kind = a.kind
+	}
+	a.fail(&distro.Failure{Kind: kind, Type: h.Type, Message: h.Message, Traceback: h.Traceback, ExitCode: h.ExitCode})
+	return serves
+}
+
+func (a *Attempt) fail(f *distro.Failure) {
+	a.result.Failure = f
+	switch f.Kind {
+	case distro.FailureStopped:
+		a.result.Outcome = distro.OutcomeStopped
+	case distro.FailureLost:
+		a.result.Outcome = distro.OutcomeLost
+	default:
+		a.result.Outcome = distro.OutcomeFailed
+	}
+	a.result.EndedAt = time.Now().UTC()
+}
+
+// died says why a process ended without an answer.
+func (a *Attempt) died(p *runner) *distro.Failure {
+	a.result.PeakMemory, a.result.CPUTime = p.exit.maxRSS, p.exit.cpu
+	f := &distro.Failure{Kind: a.kind, ExitCode: p.exit.code, Signal: p.exit.signal}
+	switch {
+	case a.kind == distro.FailureStopped:
+		f.Message = "stopped"
+	case a.kind == distro.FailureLost:
+		f.Message = "the worker shut down before the job ended"
+	case a.kind == distro.FailureMemory:
+		f.Message = fmt.Sprintf("used more than the memory limit of %d MB", a.runners.opts.MemoryLimit>>20)
+	case a.kind == distro.FailureTimeout:
+		f.Message = fmt.Sprintf("did not end %s after its timeout of %s", a.runners.opts.KillGrace, a.call.Timeout)
+	case p.exit.unknown:
+		f.Kind, f.Message = distro.FailureLost, "the job's process was lost together with its parent"
+	case p.exit.signal != 0:
+		f.Kind = distro.FailureSignal
+		f.Message = fmt.Sprintf("signal %d (%s) ended the job's process", p.exit.signal, syscall.Signal(p.exit.signal))
+	default:
+		f.Kind = distro.FailureExit
+		f.Message = fmt.Sprintf("the job's process ended with exit code %d before the function returned", p.exit.code)
+	}
+	return f
+}
+
+// outlive waits until the process is gone.
+func (a *Attempt) outlive(p *runner) { <-a.exitOf(p) }
+
+// release passes the last output on and takes the process off the output.
+func (a *Attempt) release(p *runner) {
+	p.drain()
+	p.stdout.direct(nil)
+	p.stderr.direct(nil)
+}

@@ -1,0 +1,256 @@
+// Package python is the only place that starts Python: it chooses the
+// interpreter, lists what can be called under modules_path (Catalog) and runs
+// jobs in processes of their own (Runners).
+//
+// Three kinds of process are involved. The zygote is a small interpreter that
+// forks and never runs user code; a runner is the process of a job; discovery
+// parses sources and executes none of them. docs/python-protocol.md specifies
+// what is said between them and this package.
+package python
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+//go:embed runner.py
+var runnerSource []byte
+
+//go:embed zygote.py
+var zygoteSource []byte
+
+// Isolation says what jobs share.
+type Isolation string
+
+// The isolations.
+const (
+	Fork  Isolation = "fork"  // a fresh process per job, forked from the zygote
+	Pool  Isolation = "pool"  // processes take job after job
+	Spawn Isolation = "spawn" // a cold interpreter per job
+)
+
+// Options configure Runners.
+type Options struct {
+	Interpreter Interpreter
+	Modules     string    // modules_path, absolute
+	WorkDir     string    // working directory of jobs; default: Modules
+	StateDir    string    // absolute; scratch folders, artifacts and scripts live here
+	Isolation   Isolation // default: Fork where there is a zygote, else Spawn
+	Slots       int       // jobs at a time; default 1
+	KillGrace   time.Duration
+	MemoryLimit int64    // resident bytes of a job with all its processes; 0: none
+	Environ     []string // of the jobs; DISTRO_ names are left out
+	Logger      *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.WorkDir == "" {
+		o.WorkDir = o.Modules
+	}
+	if o.Slots == 0 {
+		o.Slots = 1
+	}
+	if o.Isolation == "" {
+		o.Isolation = Fork
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Runners keeps processes ready and runs attempts in them. Run must be running
+// for Start to make progress.
+type Runners struct {
+	opts    Options
+	source  source
+	scripts string // folder of the Python sources
+	scratch string // parent of the scratch folders
+	idle    chan *runner
+	buffers sync.Pool
+	dying   chan struct{} // one element per process that answered and has not ended
+
+	mu      sync.Mutex
+	ordered int // asked of source and not delivered
+	alive   int // delivered and not ended
+	busy    int // alive and with a job, or past one
+}
+
+// source starts the processes of jobs.
+type source interface {
+	// run serves until ctx ends; then every process it started is gone.
+	run(ctx context.Context) error
+	// order asks for n more processes. Each is delivered once, or dropped.
+	order(n int)
+	// learned names sources that jobs compiled and the source might keep.
+	learned(paths []string)
+	isolation() Isolation
+}
+
+// New prepares StateDir. What an earlier process left running there must have
+// been ended before: see EndLeftovers.
+func New(opts Options) (*Runners, error) {
+	r := &Runners{opts: opts.withDefaults()}
+	r.idle = make(chan *runner, 4*r.opts.Slots+4)
+	r.dying = make(chan struct{}, r.opts.Slots)
+	r.buffers.New = func() any { b := make([]byte, 64<<10); return &b }
+	r.scripts = filepath.Join(r.opts.StateDir, "run")
+	for _, dir := range []string{r.scripts, filepath.Join(r.opts.StateDir, "artifacts")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("prepare the state directory: %w", err)
+		}
+	}
+	for name, source := range map[string][]byte{"runner.py": runnerSource, "zygote.py": zygoteSource} {
+		if err := os.WriteFile(filepath.Join(r.scripts, name), source, 0o600); err != nil {
+			return nil, fmt.Errorf("prepare the Python scripts: %w", err)
+		}
+	}
+	var err error
+	if r.scratch, err = makeScratch(r.opts.StateDir); err != nil {
+		return nil, err
+	}
+	r.source, err = newSource(r)
+	return r, err
+}
+
+// maxScratch keeps the names of sockets that jobs make in their TMPDIR within
+// the 107 bytes the kernel allows: multiprocessing adds about 40.
+const maxScratch = 50
+
+// scratchOf is the parent of the jobs' temporary folders: below stateDir, or in
+// the system's place where that path would be too long.
+func scratchOf(stateDir string) string {
+	scratch := filepath.Join(stateDir, "tmp")
+	if len(scratch) <= maxScratch {
+		return scratch
+	}
+	sum := sha256.Sum256([]byte(stateDir))
+	return filepath.Join(os.TempDir(), "distro-"+hex.EncodeToString(sum[:6]))
+}
+
+// makeScratch makes the parent of the jobs' temporary folders anew. Where
+// somebody else made it first, it fails.
+func makeScratch(stateDir string) (string, error) {
+	scratch := scratchOf(stateDir)
+	if err := os.RemoveAll(scratch); err != nil {
+		return "", fmt.Errorf("remove old temporary files: %w", err)
+	}
+	if err := os.Mkdir(scratch, 0o700); err != nil {
+		return "", fmt.Errorf("make a folder for temporary files: %w", err)
+	}
+	return scratch, nil
+}
+
+// Isolation returns what jobs really get: Spawn where Fork was asked for and
+// cannot be had.
+func (r *Runners) Isolation() Isolation { return r.source.isolation() }
+
+// Run keeps processes ready until ctx ends, and returns when none is left.
+// Attempts that still run then are killed.
+func (r *Runners) Run(ctx context.Context) error {
+	r.refill()
+	err := r.source.run(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, os.RemoveAll(r.scratch))
+}
+
+// standbys is how many processes may live or be ordered at a time: one more
+// than slots, so that a job need not wait for the process of the one before.
+func (r *Runners) refill() {
+	r.mu.Lock()
+	n := r.opts.Slots + 1 - r.ordered - (r.alive - r.busy)
+	if r.source.isolation() == Pool {
+		n -= r.busy
+	}
+	n = max(n, 0)
+	r.ordered += n
+	r.mu.Unlock()
+	if n > 0 {
+		r.source.order(n)
+	}
+}
+
+// deliver takes a new process from the source.
+func (r *Runners) deliver(p *runner) {
+	r.mu.Lock()
+	r.ordered--
+	r.alive++
+	r.mu.Unlock()
+	r.idle <- p
+}
+
+// forget drops all orders: the source that had them is gone.
+func (r *Runners) forget() {
+	r.mu.Lock()
+	r.ordered = 0
+	r.mu.Unlock()
+}
+
+// spare reports whether a process waits for a job.
+func (r *Runners) spare() bool { return len(r.idle) > 0 }
+
+// take waits for a process that lives, and counts it busy.
+func (r *Runners) take(ctx context.Context) (*runner, error) {
+	for {
+		select {
+		case p := <-r.idle:
+			r.mu.Lock()
+			r.busy++
+			r.mu.Unlock()
+			select {
+			case <-p.exited:
+				r.ended(p)
+				continue
+			default:
+				return p, nil
+			}
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// put gives a pooled process back.
+func (r *Runners) put(p *runner) {
+	r.mu.Lock()
+	r.busy--
+	r.mu.Unlock()
+	r.idle <- p
+}
+
+// ended tells that a process that was taken has gone, and orders another.
+func (r *Runners) ended(p *runner) {
+	p.close()
+	r.mu.Lock()
+	r.busy--
+	r.alive--
+	r.mu.Unlock()
+	r.refill()
+}
+
+// environ is the environment processes start with. The one DISTRO_ name in it
+// marks them as ours for EndLeftovers; they remove it before user code runs.
+func (r *Runners) environ() []string {
+	env := make([]string, 0, len(r.opts.Environ)+1)
+	for _, entry := range r.opts.Environ {
+		if !strings.HasPrefix(strings.ToUpper(entry), "DISTRO_") {
+			env = append(env, entry)
+		}
+	}
+	return append(env, runMark+"="+r.opts.StateDir)
+}
+
+// runMark names the variable that marks processes of a state directory.
+const runMark = "DISTRO_RUN"

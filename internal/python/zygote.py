@@ -1,0 +1,216 @@
+"""A small single-threaded process that forks the processes of jobs.
+
+It runs as zygote.py ROOT WORKDIR SCRATCH with its control socket as
+descriptor 3; docs/python-protocol.md specifies the messages. It imports
+nothing of the user's. When the control socket ends it kills every job, with
+whatever the jobs have started, and exits.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import select
+import sys
+
+import _signal
+import _socket
+
+import runner
+
+CONTROL = 3
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+SEND_FLAGS = _socket.MSG_NOSIGNAL
+
+
+class Zygote:
+    def __init__(self, root, workdir, scratch):
+        self.root = root
+        self.workdir = workdir
+        self.scratch = scratch
+        self.control = _socket.socket(fileno=CONTROL)
+        self.libc = ctypes.CDLL(None)
+        self.pid = os.getpid()
+        self.jobs = set()  # processes forked here and not reaped
+        self.ended = []  # reaped, and not yet announced
+        self.count = 0
+        self.null = os.open(os.devnull, os.O_RDONLY)
+
+    def run(self):
+        self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        wake, woken = os.pipe()
+        os.set_blocking(wake, False)
+        os.set_blocking(woken, False)
+        _signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        threads = len(os.listdir("/proc/self/task"))
+        self.send({"ready": self.pid, "threads": threads})
+        poll = select.poll()
+        poll.register(CONTROL, select.POLLIN)
+        poll.register(wake, select.POLLIN)
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        while True:
+            for fd, _ in poll.poll():
+                if fd == wake:
+                    self.drain(wake)
+                elif not self.receive():
+                    self.end()
+            self.reap()
+
+    def drain(self, fd):
+        try:
+            while os.read(fd, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def send(self, message, fds=()):
+        ancillary = []
+        if fds:
+            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, runner.struct.pack("%di" % len(fds), *fds))]
+        try:
+            self.control.sendmsg([json.dumps(message).encode()], ancillary, SEND_FLAGS)
+        except OSError:
+            self.end()
+
+    def receive(self):
+        """Handles one message. Returns False when the worker has gone."""
+        try:
+            data = self.control.recv(1 << 17)
+        except OSError:
+            return False
+        if not data:
+            return False
+        message = json.loads(data)
+        for _ in range(message.get("fork", 0)):
+            self.fork(message["mode"])
+        if "signal" in message and message["pid"] in self.jobs:
+            self.kill(message["pid"], message["signal"])
+        for path in message.get("compile", ()):
+            runner.Loader.compiled.remember(path)
+            gc.freeze()
+        return True
+
+    def kill(self, pid, number):
+        """Signals the process group of a job; the job itself too where that is
+        not its group any more, or where nothing may be missed."""
+        try:
+            os.killpg(pid, number)
+            if number != _signal.SIGKILL:
+                return
+        except OSError:
+            pass
+        try:
+            os.kill(pid, number)
+        except OSError:
+            pass
+
+    def fork(self, mode):
+        """Forks a process that waits for a job, and announces it with its
+        job socket and the reading ends of its output."""
+        self.count += 1
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        out, out_child = os.pipe()
+        err, err_child = os.pipe()
+        scratch = os.path.join(self.scratch, "%d-%d" % (self.pid, self.count))
+        pid = os.fork()
+        if pid == 0:
+            try:
+                self.child(mode, theirs.fileno(), out_child, err_child, scratch)
+            finally:
+                os._exit(71)
+        try:
+            os.setpgid(pid, pid)
+        except OSError:
+            pass
+        self.jobs.add(pid)
+        self.send({"standby": pid, "scratch": scratch}, (ours.fileno(), out, err))
+        ours.close()
+        theirs.close()
+        for fd in (out, out_child, err, err_child):
+            os.close(fd)
+
+    def child(self, mode, job, out, err, scratch):
+        os.setpgid(0, 0)
+        self.libc.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != self.pid:
+            os._exit(0)
+        self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _signal.set_wakeup_fd(-1)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        job = os.dup2(job, 64, inheritable=False)
+        os.dup2(self.null, 0)
+        os.dup2(out, 1)
+        os.dup2(err, 2)
+        self.control.detach()
+        os.dup2(job, CONTROL, inheritable=mode == "spawn")
+        for name in os.listdir("/proc/self/fd"):
+            if int(name) > CONTROL:
+                try:
+                    os.close(int(name))
+                except OSError:
+                    pass
+        if mode == "spawn":
+            script = os.path.join(os.path.dirname(__file__), "runner.py")
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", script, str(CONTROL), self.root, self.workdir, scratch])
+        runner.clean_environ()
+        runner.Runner(CONTROL, CONTROL, self.workdir, scratch, mode == "pool").serve()
+
+    def reap(self):
+        """Reaps what ended and kills what ended jobs left behind.
+
+        Jobs are subreapers, so a child that was not forked here was left by a
+        job that is over. Ends are announced when nothing of that kind lives.
+        """
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            if pid in self.jobs:
+                self.jobs.discard(pid)
+                cpu = usage.ru_utime + usage.ru_stime
+                self.ended.append({"exit": pid, "status": status, "maxrss": usage.ru_maxrss, "cpu": cpu})
+        if self.ended and not self.kill_strangers():
+            ended, self.ended = self.ended, []
+            for message in ended:
+                self.send(message)
+
+    def kill_strangers(self):
+        """Kills children that were not forked here; returns how many live."""
+        with runner.io.FileIO("/proc/self/task/%d/children" % self.pid) as file:
+            strangers = [pid for pid in map(int, file.readall().split()) if pid not in self.jobs]
+        for pid in strangers:
+            os.kill(pid, _signal.SIGKILL)
+        return len(strangers)
+
+    def end(self):
+        """Kills everything below this process, waits for it, and exits."""
+        for pid in self.jobs:
+            self.kill(pid, _signal.SIGKILL)
+        try:
+            while True:
+                self.jobs.discard(os.waitpid(-1, 0)[0])
+                self.kill_strangers()
+        except ChildProcessError:
+            os._exit(0)
+
+
+def main():
+    root, workdir, scratch = sys.argv[1:4]
+    del sys.path[0]
+    os.chdir(workdir)
+    for name in ("runner", "zygote"):
+        sys.modules.pop(name, None)
+    runner.install(root)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
+    Zygote(root, workdir, scratch).run()
+
+
+main()

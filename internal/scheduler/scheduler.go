@@ -1,0 +1,45 @@
+// Package scheduler does what happens because time passed: it queues jobs
+// whose time has come, rescues the claims of lost workers, and deletes what
+// was kept long enough.
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/output"
+)
+
+// Options configure a Scheduler.
+type Options struct {
+	Broker    broker.Broker
+	Output    *output.Store
+	Clock     broker.Clock
+	Retention time.Duration // how long the output of a job is kept after its last line
+	Logger    *slog.Logger
+}
+
+// Scheduler runs the periodic duties of an orchestrator.
+type Scheduler struct {
+	opts Options
+}
+
+// New returns a scheduler that is ready to Run.
+func New(opts Options) *Scheduler {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Scheduler{opts}
+}
+
+// Run works until ctx ends.
+func (s *Scheduler) Run(ctx context.Context) error {
+	var duties sync.WaitGroup
+	duties.Go(func() { s.sweep(ctx) })
+	duties.Go(func() { s.prune(ctx) })
+	duties.Wait()
+	return nil
+}

@@ -1,0 +1,135 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
+
+// maxForeignID bounds the IDs that are looked up, in bytes. Other producers on
+// a shared queue may use any text as an ID.
+const maxForeignID = 1024
+
+// List returns a page of jobs, newest first, without arguments and results.
+func (s *Service) List(ctx context.Context, q broker.ListQuery) (broker.Page, error) {
+	if q.Status != "" && !q.Status.Valid() {
+		return broker.Page{}, distro.Invalid("status", "there is no status %.40q", q.Status)
+	}
+	if q.Limit < 0 || q.Limit > broker.MaxPage {
+		return broker.Page{}, distro.Invalid("limit", "must be 1 to %d", broker.MaxPage)
+	}
+	page, err := s.opts.Broker.List(ctx, q)
+	if errors.Is(err, broker.ErrCursorLost) {
+		return broker.Page{}, distro.Invalid("cursor", "is not one that a list returned")
+	}
+	if err != nil {
+		return broker.Page{}, fault(fmt.Errorf("list jobs: %w", err))
+	}
+	return page, nil
+}
+
+// Get returns a whole job, or distro.CodeNotFound.
+func (s *Service) Get(ctx context.Context, id string) (distro.Job, error) {
+	if id == "" || len(id) > maxForeignID {
+		return distro.Job{}, noJob(id)
+	}
+	jobs, err := s.opts.Broker.Get(ctx, []string{id})
+	if err != nil {
+		return distro.Job{}, fault(fmt.Errorf("get job %q: %w", id, err))
+	}
+	if len(jobs) == 0 {
+		return distro.Job{}, noJob(id)
+	}
+	return jobs[0], nil
+}
+
+func noJob(id string) error {
+	return distro.Errorf(distro.CodeNotFound, "there is no job %.128q", id)
+}
+
+// Wait returns a job as soon as it ended, and as it then is after limit, at
+// most MaxWait.
+func (s *Service) Wait(ctx context.Context, id string, limit time.Duration) (distro.Job, error) {
+	job, err := s.Get(ctx, id)
+	if err != nil || job.Status.Ended() || limit <= 0 {
+		return job, err
+	}
+	changed, leave := s.follower.watch(ctx, id)
+	defer leave()
+	timer := time.NewTimer(min(limit, MaxWait))
+	defer timer.Stop()
+	for {
+		if job, err = s.Get(ctx, id); err != nil || job.Status.Ended() {
+			return job, err
+		}
+		select {
+		case err := <-changed:
+			if err != nil {
+				return distro.Job{}, fault(fmt.Errorf("wait for job %q: %w", id, err))
+			}
+		case <-timer.C:
+			return s.Get(ctx, id)
+		case <-ctx.Done():
+			return distro.Job{}, fault(fmt.Errorf("wait for job %q: %w", id, ctx.Err()))
+		}
+	}
+}
+
+// Act does action to one job and returns the job as it is afterwards. A job
+// whose status does not allow it is distro.CodeConflict.
+func (s *Service) Act(ctx context.Context, action broker.Action, id string) (distro.Job, error) {
+	if err := s.act(ctx, action, id); err != nil {
+		return distro.Job{}, err
+	}
+	return s.Get(ctx, id)
+}
+
+func (s *Service) act(ctx context.Context, action broker.Action, id string) error {
+	if id == "" || len(id) > maxForeignID {
+		return noJob(id)
+	}
+	results, err := s.opts.Broker.Act(ctx, action, []string{id})
+	if err == nil {
+		err = results[0]
+	}
+	switch {
+	case errors.Is(err, broker.ErrNotFound):
+		return noJob(id)
+	case errors.Is(err, broker.ErrConflict):
+		return s.conflict(ctx, action, id)
+	case err != nil:
+		return fault(fmt.Errorf("%s job %q: %w", action, id, err))
+	}
+	s.opts.Logger.InfoContext(ctx, "job operated", "action", string(action), "job_id", id)
+	return nil
+}
+
+func (s *Service) conflict(ctx context.Context, action broker.Action, id string) error {
+	job, err := s.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	allowed := map[broker.Action]string{
+		broker.ActionCancel:   "only queued, scheduled and deferred jobs can be canceled (stop a started one)",
+		broker.ActionRequeue:  "only failed, stopped and canceled jobs can be requeued",
+		broker.ActionDelete:   "a started job cannot be deleted (stop it first)",
+		broker.ActionRunFirst: "only queued and scheduled jobs can be moved to the front",
+		broker.ActionStop:     "only started jobs can be stopped (cancel one that waits)",
+	}
+	return distro.Errorf(distro.CodeConflict, "job %.128q is %s: %s", id, job.Status, allowed[action])
+}
+
+// Delete deletes a job that is not started, with its result and output.
+func (s *Service) Delete(ctx context.Context, id string) error {
+	if err := s.act(ctx, broker.ActionDelete, id); err != nil {
+		return err
+	}
+	if err := s.opts.Output.Delete(id); err != nil {
+		return fmt.Errorf("delete output of job %q: %w", id, err)
+	}
+	return nil
+}

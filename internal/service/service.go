@@ -1,0 +1,109 @@
+// Package service is the policy of Distro: which calls may be enqueued and
+// what becomes of them, and what an operator can do to jobs, queues and
+// workers. The HTTP API and the dashboard ask it the same questions and get
+// the same answers; what it refuses is a *distro.Error that names the field.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
+
+// Limits of one request.
+const (
+	MaxDelay   = 3650 * 24 * time.Hour // from the request to the due time
+	MaxTimeout = MaxDelay              // of one attempt
+	MaxRetries = 100
+	MaxDepth   = 64 // levels of lists and objects in an argument
+	MaxBatch   = broker.MaxEnqueue
+	MaxWait    = time.Minute // of one Wait
+)
+
+// Options are what a Service works with. The first four are required.
+type Options struct {
+	Broker  broker.Broker
+	Catalog Catalog
+	Output  Output
+	Queues  []string // names accepted, highest priority first
+
+	Retries       int              // of jobs whose request names none
+	RetryInterval time.Duration    // pause before each retry; 0: at once
+	JobTimeout    time.Duration    // of jobs whose request names none; default 30 minutes
+	ResultTTL     time.Duration    // how long a finished job's record is kept; 0: not at all
+	FailureTTL    time.Duration    // the same for failed and stopped jobs; default a year, as RQ
+	MaxArguments  int              // bytes of the arguments of one job; default 32 MiB
+	Now           func() time.Time // default time.Now
+	Logger        *slog.Logger     // hears what operators do; default: none
+}
+
+func (o Options) withDefaults() Options {
+	if o.JobTimeout == 0 {
+		o.JobTimeout = 30 * time.Minute
+	}
+	if o.FailureTTL == 0 {
+		o.FailureTTL = 365 * 24 * time.Hour
+	}
+	if o.MaxArguments == 0 {
+		o.MaxArguments = 32 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Queues = slices.Clone(o.Queues)
+	return o
+}
+
+// Service answers requests about jobs, queues, workers and functions. It is
+// safe for concurrent use. It runs a goroutine only while somebody is in Wait
+// or FollowLog.
+type Service struct {
+	opts     Options
+	follower *follower
+}
+
+// New returns a Service.
+func New(opts Options) (*Service, error) {
+	if opts.Broker == nil || opts.Catalog == nil || opts.Output == nil {
+		return nil, errors.New("a service needs a broker, a catalog and an output")
+	}
+	if len(opts.Queues) == 0 {
+		return nil, errors.New("a service needs at least one queue")
+	}
+	if opts.Retries < 0 || opts.Retries > MaxRetries {
+		return nil, fmt.Errorf("%d retries: must be 0 to %d", opts.Retries, MaxRetries)
+	}
+	return &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker)}, nil
+}
+
+// DefaultQueue is the queue of requests that name none: "default" where it is
+// configured, else the one of the lowest priority.
+func (s *Service) DefaultQueue() string {
+	if slices.Contains(s.opts.Queues, "default") {
+		return "default"
+	}
+	return s.opts.Queues[len(s.opts.Queues)-1]
+}
+
+// fault gives an error of the broker the code it has for clients. Errors that
+// have one keep it.
+func fault(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, broker.ErrFull):
+		return &distro.Error{Code: distro.CodeFull, Message: "there is no room left to store jobs; free some disk space", Err: err}
+	case errors.Is(err, broker.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached; try again", Err: err}
+	}
+	return err
+}

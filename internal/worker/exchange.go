@@ -1,0 +1,189 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
+
+// giveUpAfter is how many exchanges in a row may fail when the worker's time
+// is over until it ends without settling: its claims are rescued later.
+const giveUpAfter = 5
+
+// callTimeout bounds one exchange. The jobs run on meanwhile.
+const callTimeout = 30 * time.Second
+
+// reply is what came of an exchange.
+type reply struct {
+	req     broker.ExchangeRequest
+	settled []*task // in the order of req.Settle
+	begun   []*task
+	broker.ExchangeReply
+	err  error
+	took time.Duration
+}
+
+// exchange begins a conversation with the broker when there is something to
+// say, to ask, or to prove.
+func (l *loop) exchange(ctx context.Context) {
+	now := time.Now()
+	if l.inFlight || now.Before(l.pauseTill) {
+		return
+	}
+	r := l.compose(now)
+	if !l.worth(&r, now) {
+		return
+	}
+	l.beat++
+	r.req.Beat = l.beat
+	l.beatAt, l.inFlight = now, true
+	l.others.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		start := time.Now()
+		r.ExchangeReply, r.err = l.Broker.Exchange(ctx, r.req)
+		r.took = time.Since(start)
+		l.replies <- r
+	})
+}
+
+// worth reports whether a request is worth a call now.
+func (l *loop) worth(r *reply, now time.Time) bool {
+	q := &r.req
+	return len(q.Settle)+len(q.Begin)+len(q.Return)+len(q.Want.Tokens) > 0 ||
+		q.Leave || q.Reconcile || !now.Before(l.beatAt.Add(broker.BeatEvery))
+}
+
+// compose gathers all that is to be said.
+func (l *loop) compose(now time.Time) reply {
+	r := reply{req: broker.ExchangeRequest{Worker: l.Worker}}
+	r.req.Worker.Draining = l.draining
+	for _, t := range l.tasks {
+		if t.state == running {
+			r.req.Worker.Running = append(r.req.Worker.Running, t.job.ID)
+		}
+	}
+	n := min(len(l.settle), broker.MaxExchange)
+	r.settled = slices.Clone(l.settle[:n])
+	for _, t := range r.settled {
+		r.req.Settle = append(r.req.Settle, broker.Settlement{Claim: t.claim, Result: t.result})
+	}
+	l.giveBack(&r, now)
+	if !l.draining {
+		l.ask(&r, now)
+	}
+	if l.failures > 0 || !now.Before(l.compareAt) {
+		r.req.Reconcile = true
+		for _, t := range l.tasks {
+			r.req.Held = append(r.req.Held, t.claim)
+		}
+	}
+	r.req.Leave = l.draining && len(l.tasks) == n+len(r.req.Return) && n == len(l.settle)
+	return r
+}
+
+// take handles the reply of an exchange.
+func (l *loop) take(r reply) {
+	l.inFlight = false
+	if r.err != nil {
+		l.failures++
+		if l.failures > 1 { // once may be chance
+			l.pauseTill = time.Now().Add(min(retryFirst<<min(l.failures, 10), retryLast))
+		}
+		if l.failures == 1 {
+			l.Logger.Error("the queue does not answer; running jobs go on", "reason", r.err)
+		}
+		if l.killing && l.failures >= giveUpAfter {
+			l.Logger.Error("the last outcomes could not be settled; they will be when the queue is back", "jobs", len(l.tasks))
+			l.left = true
+		}
+		return
+	}
+	if l.failures > 0 {
+		l.Logger.Info("the queue answers again", "attempts", l.failures)
+		l.failures = 0
+	}
+	l.exchangeT = (3*l.exchangeT + r.took) / 4
+	if r.req.Reconcile {
+		l.compareAt = time.Now().Add(reconcileEvery)
+	}
+	l.settled(&r)
+	l.answered(&r)
+	l.accept(&r)
+	l.obey(&r)
+	l.left = r.req.Leave
+}
+
+// settled forgets the tasks whose end is known to the broker.
+func (l *loop) settled(r *reply) {
+	for i, t := range r.settled {
+		switch r.Settled[i] {
+		case broker.SettleLost, broker.SettleGone:
+			l.Logger.Warn("the outcome of a job was refused: it is no longer this worker's", "job_id", t.job.ID, "attempt", t.job.Attempt)
+		}
+		delete(l.tasks, t.claim.Token)
+	}
+	l.settle = l.settle[:copy(l.settle, l.settle[len(r.settled):])]
+}
+
+// answered applies what was said to Begin and Return.
+func (l *loop) answered(r *reply) {
+	for i, t := range r.begun {
+		if r.Begun[i] == 0 {
+			l.drop(t)
+			continue
+		}
+		t.state, t.job.Attempt, t.job.Status = begun, r.Begun[i], distro.StatusStarted
+	}
+	for _, c := range r.req.Return {
+		l.drop(l.tasks[c.Token])
+	}
+}
+
+// drop forgets a task that has not run.
+func (l *loop) drop(t *task) {
+	delete(l.tasks, t.claim.Token)
+	l.queue = slices.DeleteFunc(l.queue, func(other *task) bool { return other == t })
+}
+
+// accept takes new claims over.
+func (l *loop) accept(r *reply) {
+	now := time.Now()
+	for _, c := range r.Claims {
+		t := &task{claim: broker.Claim{JobID: c.Job.ID, Token: c.Token}, job: c.Job, claimed: now, state: prefetched}
+		if c.Begun {
+			t.state = begun
+		}
+		l.tasks[c.Token] = t
+		l.queue = append(l.queue, t)
+		l.last = c.Job.Queue
+	}
+	if asked := len(r.req.Want.Tokens); asked > 0 && len(r.Claims) < asked {
+		l.claiming = false
+		l.tryAt = now.Add(claimEvery)
+	}
+}
+
+// obey stops what somebody wants stopped, and what is not this worker's any
+// more.
+func (l *loop) obey(r *reply) {
+	for _, c := range r.Stop {
+		if t := l.tasks[c.Token]; t != nil && t.state == running {
+			t.attempt.Stop(distro.FailureStopped, l.KillGrace)
+		}
+	}
+	for _, c := range r.Lost {
+		t := l.tasks[c.Token]
+		switch {
+		case t == nil:
+		case t.state == running:
+			l.Logger.Warn("a job is no longer this worker's; its process is killed", "job_id", t.job.ID, "attempt", t.job.Attempt)
+			t.attempt.Stop(distro.FailureLost, 0)
+		case t.state != ended:
+			l.drop(t)
+		}
+	}
+}

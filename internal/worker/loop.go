@@ -1,0 +1,220 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/python"
+)
+
+const (
+	claimEvery     = time.Second      // a claim is tried so often though nothing woke the worker
+	reconcileEvery = 30 * time.Second // and the claims are compared
+	retryFirst     = 50 * time.Millisecond
+	retryLast      = 2 * time.Second
+)
+
+// task is a claim the worker holds, from the reply that brought it until its
+// settlement was answered.
+type task struct {
+	claim   broker.Claim
+	job     distro.Job
+	claimed time.Time
+	state   taskState
+	attempt *python.Attempt
+	began   time.Time
+	result  distro.Result
+}
+
+type taskState int
+
+const (
+	prefetched taskState = iota // not begun; the job is still queued
+	begun                       // begun, waits for a slot
+	returning                   // being given back
+	running
+	ended // its result waits to be settled
+)
+
+// loop is the state of a running worker. Only its own goroutine touches it;
+// the channels are where the others report.
+type loop struct {
+	Options
+
+	ended   chan *task    // attempts whose result is known
+	replies chan reply    // of the exchange under way
+	woken   chan struct{} // by the broker: there may be work, or a stop
+	others  sync.WaitGroup
+
+	tasks     map[string]*task // by token
+	queue     []*task          // prefetched and begun ones, in the order of claiming
+	settle    []*task          // ended ones, not in an exchange
+	running   int
+	beat      uint64
+	beatAt    time.Time
+	compareAt time.Time // next reconciliation
+	tryAt     time.Time // next claim without a wake
+	claiming  bool      // there may be work
+	draining  bool
+	killing   bool
+	left      bool // the broker has taken the leave
+
+	inFlight  bool
+	exchangeT time.Duration // how long exchanges take lately
+	failures  int           // exchanges that failed in a row
+	pauseTill time.Time     // no exchange before, after a failure
+
+	waitCancel context.CancelFunc
+	waitFor    broker.Interest
+
+	means map[string]time.Duration // run time of jobs lately, by queue
+	last  string                   // queue of the newest claim
+}
+
+// run ends when the worker has left.
+func (l *loop) run(intake, work context.Context) {
+	calls := context.WithoutCancel(work) // settling goes on when the jobs were killed
+	defer l.others.Wait()
+	defer l.stopWaiting()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	l.compareAt = time.Now().Add(reconcileEvery)
+	intakeDone, workDone := intake.Done(), work.Done()
+	for !l.left {
+		l.dispatch(work)
+		l.exchange(calls)
+		l.wait(calls)
+		timer.Reset(l.pause())
+		select {
+		case t := <-l.ended:
+			l.end(t)
+			l.gather()
+		case r := <-l.replies:
+			l.take(r)
+		case <-l.woken:
+			l.stopWaiting()
+			l.claiming = true
+		case <-timer.C:
+		case <-intakeDone:
+			intakeDone = nil
+			l.draining = true
+		case <-workDone:
+			workDone = nil
+			l.draining, l.killing = true, true
+			l.kill()
+		}
+	}
+}
+
+// gather takes everything that has ended by now, for one settlement together.
+func (l *loop) gather() {
+	for {
+		select {
+		case t := <-l.ended:
+			l.end(t)
+		default:
+			return
+		}
+	}
+}
+
+// dispatch starts begun tasks on free slots.
+func (l *loop) dispatch(work context.Context) {
+	if l.killing {
+		return
+	}
+	for i := 0; i < len(l.queue) && l.running < l.Worker.Slots; {
+		t := l.queue[i]
+		if t.state != begun {
+			i++
+			continue
+		}
+		l.queue = append(l.queue[:i], l.queue[i+1:]...)
+		l.start(work, t)
+	}
+}
+
+// end records the result of an attempt.
+func (l *loop) end(t *task) {
+	l.running--
+	t.state = ended
+	t.result = t.attempt.Result()
+	l.settle = append(l.settle, t)
+	l.learn(t)
+	l.Worker.Finished++
+	if t.result.Outcome != distro.OutcomeFinished {
+		l.Worker.Failed++
+	}
+}
+
+// kill ends every attempt: the worker's time is over.
+func (l *loop) kill() {
+	for _, t := range l.tasks {
+		if t.state == running {
+			t.attempt.Stop(distro.FailureLost, 0)
+		}
+	}
+}
+
+// pause is how long the loop may sleep when nothing is reported to it.
+func (l *loop) pause() time.Duration {
+	if l.inFlight {
+		return broker.BeatEvery
+	}
+	next := l.beatAt.Add(broker.BeatEvery)
+	sooner := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if !l.draining && l.running < l.Worker.Slots {
+		sooner(l.tryAt)
+	}
+	if len(l.queue) > 0 {
+		sooner(l.queue[0].claimed.Add(prefetchFor))
+	}
+	if l.pauseTill.After(next) {
+		next = l.pauseTill
+	}
+	return max(time.Until(next), time.Millisecond)
+}
+
+// wait keeps one Wait of the broker under way: for work when a slot is free
+// and the last claim found none, for stops always.
+func (l *loop) wait(ctx context.Context) {
+	in := broker.Interest{Worker: l.Worker.Name}
+	if !l.draining && !l.claiming && l.running < l.Worker.Slots {
+		in.Queues = l.Worker.Queues
+	}
+	if l.waitCancel != nil {
+		if len(l.waitFor.Queues) == len(in.Queues) {
+			return
+		}
+		l.stopWaiting()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	l.waitCancel, l.waitFor = cancel, in
+	l.others.Go(func() {
+		if l.Broker.Wait(ctx, in) != nil {
+			select { // the exchanges tell of an error; this only must not spin
+			case <-ctx.Done():
+				return
+			case <-time.After(claimEvery):
+			}
+		}
+		select {
+		case l.woken <- struct{}{}:
+		default:
+		}
+	})
+}
+
+func (l *loop) stopWaiting() {
+	if l.waitCancel != nil {
+		l.waitCancel()
+		l.waitCancel = nil
+	}
+}

@@ -1,0 +1,70 @@
+// Package worker takes jobs from a broker, runs them and settles them.
+//
+// One goroutine owns everything a worker knows (loop.go); attempts, the wait
+// for work and the conversation with the broker run beside it and report to
+// it. At most one Exchange is under way: what ends meanwhile is settled
+// together by the next one, and the same call claims what comes next.
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/python"
+)
+
+// Runners starts attempts: python.Runners.
+type Runners interface {
+	Start(ctx context.Context, call python.Call, out python.Output) *python.Attempt
+}
+
+// Options configure a Worker.
+type Options struct {
+	Broker  broker.Broker
+	Runners Runners
+	Output  *output.Store
+	// Worker is how the worker presents itself: Name, Host, PID, Queues in the
+	// order of priority, Slots, Isolation, Python, Version.
+	Worker    distro.Worker
+	KillGrace time.Duration // between asking a job to stop and killing it
+	Prefetch  bool          // claim short jobs ahead of free slots; for processes that are reused
+	Logger    *slog.Logger
+}
+
+// Worker is a claim loop with slots.
+type Worker struct {
+	opts Options
+}
+
+// New returns a worker that is ready to Run.
+func New(opts Options) *Worker {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	opts.Logger = opts.Logger.With("worker", opts.Worker.Name)
+	opts.Worker.StartedAt = time.Now().UTC()
+	return &Worker{opts: opts}
+}
+
+// Run works until intake ends, then lets the running jobs end, settles them
+// and returns. When work ends too, the jobs that still run are killed and
+// settled as lost attempts; claims that were never begun go back.
+func (w *Worker) Run(intake, work context.Context) error {
+	l := &loop{
+		Options:  w.opts,
+		tasks:    map[string]*task{},
+		ended:    make(chan *task, w.opts.Worker.Slots+1),
+		replies:  make(chan reply, 1),
+		woken:    make(chan struct{}, 1),
+		claiming: true,
+		means:    map[string]time.Duration{},
+	}
+	l.Logger.Info("worker started", "queues", w.opts.Worker.Queues, "slots", w.opts.Worker.Slots, "isolation", w.opts.Worker.Isolation)
+	l.run(intake, work)
+	l.Logger.Info("worker ended", "finished", l.Worker.Finished, "failed", l.Worker.Failed)
+	return nil
+}
