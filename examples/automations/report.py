@@ -38,13 +38,13 @@ def build(month: str = "2026-10", source: str = str(SALES), pause: float = 0.25)
             time.sleep(pause)
     total = sum(totals.values(), Decimal())
     print(f"Total: R$ {_comma(total)}")
-    print(f"Relatório gravado em {target}")
+    print(f"Relatório gravado: {target.name}")
     return {
         "month": month,
         "sales": sales,
         "total": float(total),
         "cities": {city: float(value) for city, value in sorted(totals.items())},
-        "file": str(target),
+        "file": target.name,
     }
 
 

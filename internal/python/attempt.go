@@ -247,7 +247,7 @@ func (a *Attempt) take(p *runner, f *frame) (serves bool) {
 	}
 	a.runners.source.learned(h.Sources)
 	a.result.PeakMemory = h.MaxRSS
-	a.result.CPUTime = time.Duration(h.CPU * float64(time.Second))
+	a.result.CPUTime = time.Duration(h.CPU) * time.Microsecond
 	serves = a.runners.Isolation() == Pool && h.Retire == "" && a.kind == ""
 	if h.OK {
 		a.result.Outcome = distro.OutcomeFinished

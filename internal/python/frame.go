@@ -54,7 +54,7 @@ type resultHeader struct {
 	Traceback string   `json:"traceback"`
 	ExitCode  int      `json:"exit_code"`
 	MaxRSS    int64    `json:"maxrss"` // bytes
-	CPU       float64  `json:"cpu"`    // seconds
+	CPU       int64    `json:"cpu_us"` // microseconds
 	Retire    string   `json:"retire"`
 	Sources   []string `json:"sources"`
 }

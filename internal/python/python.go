@@ -10,9 +10,7 @@ package python
 
 import (
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/hex"
+	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,11 +21,10 @@ import (
 	"time"
 )
 
-//go:embed runner.py
-var runnerSource []byte
-
-//go:embed zygote.py
-var zygoteSource []byte
+// scripts are the sources of the zygote and of the processes of jobs.
+//
+//go:embed zygote.py runner.py sources.py pooled.py
+var scripts embed.FS
 
 // Isolation says what jobs share.
 type Isolation string
@@ -75,7 +72,7 @@ type Runners struct {
 	opts    Options
 	source  source
 	scripts string // folder of the Python sources
-	scratch string // parent of the scratch folders
+	scratch *scratches
 	idle    chan *runner
 	buffers sync.Pool
 	dying   chan struct{} // one element per process that answered and has not ended
@@ -105,50 +102,23 @@ func New(opts Options) (*Runners, error) {
 	r.dying = make(chan struct{}, r.opts.Slots)
 	r.buffers.New = func() any { b := make([]byte, 64<<10); return &b }
 	r.scripts = filepath.Join(r.opts.StateDir, "run")
+	if err := os.RemoveAll(r.scripts); err != nil {
+		return nil, fmt.Errorf("remove the Python scripts of another version: %w", err)
+	}
 	for _, dir := range []string{r.scripts, filepath.Join(r.opts.StateDir, "artifacts")} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("prepare the state directory: %w", err)
 		}
 	}
-	for name, source := range map[string][]byte{"runner.py": runnerSource, "zygote.py": zygoteSource} {
-		if err := os.WriteFile(filepath.Join(r.scripts, name), source, 0o600); err != nil {
-			return nil, fmt.Errorf("prepare the Python scripts: %w", err)
-		}
+	if err := os.CopyFS(r.scripts, scripts); err != nil {
+		return nil, fmt.Errorf("prepare the Python scripts: %w", err)
 	}
 	var err error
-	if r.scratch, err = makeScratch(r.opts.StateDir); err != nil {
+	if r.scratch, err = newScratches(r.opts.StateDir); err != nil {
 		return nil, err
 	}
 	r.source, err = newSource(r)
 	return r, err
-}
-
-// maxScratch keeps the names of sockets that jobs make in their TMPDIR within
-// the 107 bytes the kernel allows: multiprocessing adds about 40.
-const maxScratch = 50
-
-// scratchOf is the parent of the jobs' temporary folders: below stateDir, or in
-// the system's place where that path would be too long.
-func scratchOf(stateDir string) string {
-	scratch := filepath.Join(stateDir, "tmp")
-	if len(scratch) <= maxScratch {
-		return scratch
-	}
-	sum := sha256.Sum256([]byte(stateDir))
-	return filepath.Join(os.TempDir(), "distro-"+hex.EncodeToString(sum[:6]))
-}
-
-// makeScratch makes the parent of the jobs' temporary folders anew. Where
-// somebody else made it first, it fails.
-func makeScratch(stateDir string) (string, error) {
-	scratch := scratchOf(stateDir)
-	if err := os.RemoveAll(scratch); err != nil {
-		return "", fmt.Errorf("remove old temporary files: %w", err)
-	}
-	if err := os.Mkdir(scratch, 0o700); err != nil {
-		return "", fmt.Errorf("make a folder for temporary files: %w", err)
-	}
-	return scratch, nil
 }
 
 // Isolation returns what jobs really get: Spawn where Fork was asked for and
@@ -163,7 +133,7 @@ func (r *Runners) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, os.RemoveAll(r.scratch))
+	return errors.Join(err, r.scratch.remove())
 }
 
 // standbys is how many processes may live or be ordered at a time: one more
@@ -233,6 +203,7 @@ func (r *Runners) put(p *runner) {
 // ended tells that a process that was taken has gone, and orders another.
 func (r *Runners) ended(p *runner) {
 	p.close()
+	r.scratch.put(p.scratch)
 	r.mu.Lock()
 	r.busy--
 	r.alive--

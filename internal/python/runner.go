@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -78,7 +77,7 @@ func (p *runner) finish(status exitStatus) {
 	close(p.exited)
 }
 
-// close releases the descriptors and the scratch folder. Frames nobody reads
+// close releases the descriptors. Frames nobody reads
 // any more are dropped.
 func (p *runner) close() {
 	p.closing.Do(func() {
@@ -86,9 +85,6 @@ func (p *runner) close() {
 		p.stdout.close()
 		p.stderr.close()
 		for range p.frames { // until receive ended
-		}
-		if p.scratch != "" {
-			os.RemoveAll(p.scratch)
 		}
 	})
 }

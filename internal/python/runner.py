@@ -6,20 +6,20 @@ Little is imported here: every page touched is paid for by each fresh process.
 """
 
 import builtins
-import io
 import json
 import os
 import struct
 import sys
-import time
 import types
-from importlib import machinery
+from importlib import import_module
 
 try:
     import _pickle as pickle
 except ImportError:
     import pickle
 import _signal
+
+import sources
 
 try:
     import resource
@@ -31,182 +31,53 @@ HEADER = struct.Struct(">BBHII")
 KIND_READY, KIND_JOB, KIND_RESULT, KIND_DECLINE = 1, 2, 3, 4
 
 MAX_VIEW = 16 << 10
+VIEW = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 MAX_TRACEBACK = 64 << 10
 MAX_MESSAGE = 2 << 10
-MAX_SOURCES = 64
-
-# A file changed this shortly before it was read may change again without a
-# change of its time stamp: file systems stamp with the granularity of a tick.
-RACY_NS = 50_000_000
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-POOL_JOBS = 1000
-POOL_GROWTH = 50 << 20
-
-
-class Compiled:
-    """Code objects of files under modules_path, by path and stamp.
-
-    The zygote fills it (see remember) and never runs what it holds; processes
-    of jobs inherit it and look up only.
-    """
-
-    def __init__(self):
-        self.codes = {}
-        self.missed = []
-
-    def get(self, path, stat):
-        entry = self.codes.get(path)
-        if entry is not None and entry[0] == stamp(stat):
-            return entry[1]
-        if len(self.missed) < MAX_SOURCES:
-            self.missed.append(path)
-        return None
-
-    def remember(self, path):
-        try:
-            with io.FileIO(path) as file:
-                stat = os.fstat(file.fileno())
-                if racy(stat) or stat.st_size > 1 << 20 or len(self.codes) > 4000:
-                    return
-                source = file.read()
-            self.codes[path] = (stamp(stat), compile(source, path, "exec", dont_inherit=True))
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            self.codes.pop(path, None)
-
-
-def stamp(stat):
-    return (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-def racy(stat):
-    return time.time_ns() - stat.st_mtime_ns < RACY_NS
-
-
-class Loader(machinery.SourceFileLoader):
-    """Loads sources under modules_path without __pycache__."""
-
-    compiled = Compiled()
-    loaded = {}  # path -> (stamp, source where the stamp cannot be trusted)
-
-    def get_code(self, fullname):
-        path = self.path
-        stat = os.stat(path)
-        code = self.compiled.get(path, stat)
-        source = None
-        if code is None:
-            source = self.get_data(path)
-            code = self.source_to_code(source, path)
-            if not racy(stat):
-                source = None
-        self.loaded[path] = (stamp(stat), source)
-        return code
-
-    @classmethod
-    def stale(cls):
-        """Reports whether a loaded file is not what it was when it was loaded."""
-        for path, (then, source) in cls.loaded.items():
-            try:
-                stat = os.stat(path)
-                if stamp(stat) != then:
-                    return True
-                if source is not None and not racy(stat):
-                    with io.FileIO(path) as file:
-                        if file.read() != source:
-                            return True
-                    cls.loaded[path] = (then, None)
-            except OSError:
-                return True
-        return False
-
-
-class Alias:
-    """Finds <folder>.module as module, for producers that import the folder
-    of the automations as a package; both names are one module object."""
-
-    def __init__(self, root):
-        self.name = os.path.basename(root)
-        self.init = os.path.join(root, "__init__.py")
-        self.prefix = self.name + "."
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname == self.name:
-            if not os.path.isfile(self.init):
-                return None
-            spec = machinery.ModuleSpec(fullname, Loader(fullname, self.init), origin=self.init, is_package=True)
-            spec.has_location = True
-            return spec
-        if fullname.startswith(self.prefix) and self.name in sys.modules:
-            return machinery.ModuleSpec(fullname, self)
-        return None
-
-    def create_module(self, spec):
-        import importlib
-
-        module = importlib.import_module(spec.name[len(self.prefix):])
-        spec.loader_state = module.__spec__
-        return module
-
-    def exec_module(self, module):
-        module.__spec__ = module.__spec__.loader_state
-
-
-def install(root):
-    """Puts modules_path first on sys.path and its sources under Loader."""
-
-    def hook(path):
-        inside = path == root or path.startswith(root + os.sep)
-        if not inside or "site-packages" in path:
-            raise ImportError
-        return machinery.FileFinder(
-            path,
-            (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
-            (Loader, machinery.SOURCE_SUFFIXES),
-        )
-
-    sys.path_hooks.insert(0, hook)
-    for path in list(sys.path_importer_cache):
-        if path.startswith(root):
-            del sys.path_importer_cache[path]
-    sys.path[:] = [root] + [path for path in sys.path if path not in ("", root)]
-    sys.meta_path.append(Alias(root))
 
 
 # --- frames
 
 
-def read_exactly(fd, size):
-    """Returns size bytes, or None at the end of the stream."""
-    data = os.read(fd, min(size, 1 << 20)) if size else b""
-    if len(data) == size:
+class Frames:
+    """Reads frames. What came with a frame and belongs to the next is kept."""
+
+    def __init__(self, fd):
+        self.fd = fd
+        self.rest = b""
+
+    def take(self, size):
+        """Returns size bytes, or None at the end of the stream."""
+        while len(self.rest) < size:
+            data = os.read(self.fd, max(65536, min(size - len(self.rest), 1 << 20)))
+            if not data:
+                return None
+            if not self.rest:
+                self.rest = data
+            else:
+                self.rest = bytearray(self.rest)
+                self.rest += data
+        data, self.rest = self.rest[:size], self.rest[size:]
         return data
-    if not data:
-        return None
-    buffer = bytearray(data)
-    while len(buffer) < size:
-        data = os.read(fd, min(size - len(buffer), 1 << 20))
-        if not data:
-            return None
-        buffer += data
-    return bytes(buffer)
 
-
-def read_frame(fd):
-    """Returns (kind, header, body), or None when the worker has gone."""
-    try:
-        head = read_exactly(fd, HEADER.size)
-        if head is None:
+    def read(self):
+        """Returns (kind, header, body), or None when the worker has gone."""
+        try:
+            head = self.take(HEADER.size)
+            if head is None:
+                return None
+            version, kind, _, header_size, body_size = HEADER.unpack(head)
+            if version != VERSION:
+                raise SystemExit("frame of version %d, this is %d" % (version, VERSION))
+            header = self.take(header_size)
+            body = self.take(body_size)
+        except ConnectionError:
             return None
-        version, kind, _, header_size, body_size = HEADER.unpack(head)
-        if version != VERSION:
-            raise SystemExit("frame of version %d, this is %d" % (version, VERSION))
-        rest = read_exactly(fd, header_size + body_size)
-    except ConnectionError:
-        return None
-    if rest is None:
-        return None
-    return kind, json.loads(rest[:header_size]), rest[header_size:]
+        if header is None or body is None:
+            return None
+        return kind, json.loads(header), body
 
 
 def write_frame(fd, kind, header, body=b""):
@@ -227,14 +98,12 @@ def write_frame(fd, kind, header, body=b""):
 def resolve(name):
     """Returns the object a dotted name means: the longest importable prefix is
     the module. An import that fails inside a module is that import's error."""
-    import importlib
-
     parts = name.split(".")
     not_found = None
     for cut in range(len(parts) - 1, 0, -1):
         module_name = ".".join(parts[:cut])
         try:
-            found = importlib.import_module(module_name)
+            found = import_module(module_name)
         except ModuleNotFoundError as error:
             not_found = not_found or error
             if cut == 1 or not (module_name + ".").startswith((error.name or "") + "."):
@@ -336,7 +205,7 @@ def show(value, size, pickled):
     """Returns (text, is JSON, truncated): a value for people, bounded."""
     if pickled and size <= MAX_VIEW:
         try:
-            text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+            text = VIEW.encode(value)
             text.encode()
             if len(text) <= MAX_VIEW:
                 return text, True, False
@@ -406,169 +275,128 @@ def format_traceback(error):
 # --- the process
 
 
+class Folder:
+    """A folder that jobs are to find empty. One whose time stamp has not moved
+    since it was seen empty, some ticks after its last change, is not listed."""
+
+    def __init__(self, path):
+        self.path = path
+        self.seen = None
+
+    def used(self):
+        stat = os.stat(self.path)
+        if stat.st_mtime_ns == self.seen:
+            return False
+        if os.listdir(self.path):
+            return True
+        self.seen = None if sources.racy(stat) else stat.st_mtime_ns
+        return False
+
+
 class Runner:
     """One process that runs one job (or, pooled, job after job)."""
 
-    def __init__(self, reading, writing, workdir, scratch, pooled):
-        self.reading = reading
+    def __init__(self, reading, writing, workdir, scratch, state=None):
+        self.frames = Frames(reading)
         self.writing = writing
         self.workdir = workdir
-        self.pooled = pooled
-        self.tmp = os.path.join(scratch, "tmp")
-        os.mkdir(scratch, 0o700)
-        os.mkdir(self.tmp, 0o700)
-        os.environ["TMPDIR"] = os.environ["TEMP"] = os.environ["TMP"] = self.tmp
+        self.tmp = Folder(os.path.join(scratch, "tmp"))
+        self.artifacts = Folder(os.path.join(scratch, "artifacts"))
+        for name in ("TMPDIR", "TEMP", "TMP"):
+            os.environ[name] = self.tmp.path
+        os.environ["DISTRO_ARTIFACTS"] = self.artifacts.path
         sys.argv[:] = ["distro"]
+        self.fresh_main()
         self.jobs = 0
+        self.cpu = 0.0  # seconds used before the job
+        self.state = state and state(self)  # pooled.State, where the process is pooled
 
     def serve(self):
         import gc
 
         json.loads(b'["a", null, [], {}]')
         pickle.dumps(None)
-        self.main()
-        if self.pooled:
-            self.base = State()
         write_frame(self.writing, KIND_READY, {"pid": os.getpid()})
         while True:
-            frame = read_frame(self.reading)
+            frame = self.frames.read()
             if frame is None:
                 os._exit(0)
             _, job, body = frame
-            if self.jobs and Loader.stale():
+            if self.jobs and sources.Loader.stale():
                 write_frame(self.writing, KIND_DECLINE, {"reason": "a file changed"})
                 os._exit(0)
             gc.enable()
             header, data = self.one(job, body)
-            if len(Loader.compiled.missed):
-                header["sources"] = Loader.compiled.missed[:]
-                Loader.compiled.missed.clear()
-            if not self.pooled:
-                self.answer(header, data)
-                os._exit(0)
+            missed = sources.Loader.compiled.missed
+            if missed:
+                header["sources"] = missed[:]
+                missed.clear()
             self.jobs += 1
-            reason = self.restore()
-            if reason:
+            reason = self.wear(header)
+            if reason and self.state:
                 header["retire"] = reason
             self.answer(header, data)
             if reason:
                 os._exit(0)
 
-    def main(self):
+    def fresh_main(self):
         main = types.ModuleType("__main__")
         main.__builtins__ = builtins
         sys.modules["__main__"] = main
 
     def one(self, job, body):
-        environ = os.environ
-        environ["DISTRO_JOB_ID"] = environ["RQ_JOB_ID"] = job["id"]
-        environ["RQ_WORKER_ID"] = job["worker"]
-        environ["DISTRO_QUEUE"] = job["queue"]
-        environ["DISTRO_ATTEMPT"] = str(job["attempt"])
-        environ["DISTRO_ARTIFACTS"] = artifacts = job["artifacts"]
-        try:
-            os.mkdir(artifacts, 0o700)
-        except OSError:
-            pass  # a rescued attempt left it
+        names = {
+            "DISTRO_JOB_ID": job["id"], "RQ_JOB_ID": job["id"], "RQ_WORKER_ID": job["worker"],
+            "DISTRO_QUEUE": job["queue"], "DISTRO_ATTEMPT": str(job["attempt"]),
+        }
+        if self.state:
+            self.state.set_environ(names)
+        else:
+            for name, value in names.items():
+                os.environ[name] = value
         try:
             os.chdir(self.workdir)
         except OSError as error:
             return describe(error), b""
-        began = time.process_time()
         header, data = perform(job, body)
-        header["cpu"] = time.process_time() - began
-        if resource is not None:
-            header["maxrss"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_UNIT
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             try:
                 stream.flush()
             except BaseException:
                 pass
-        try:
-            os.rmdir(artifacts)  # where the job left nothing in it
-        except OSError:
-            pass
+        self.keep_artifacts(job["artifacts"])
         return header, data
+
+    def keep_artifacts(self, folder):
+        """Moves what the job left for people to a folder of the job. The common
+        job leaves nothing and must not pay for a folder."""
+        try:
+            if self.artifacts.used():
+                os.rename(self.artifacts.path, folder)
+                os.mkdir(self.artifacts.path, 0o700)
+        except OSError as error:
+            print("distro: files left in DISTRO_ARTIFACTS are lost: %s" % error, file=sys.__stderr__, flush=True)
+
+    def wear(self, header):
+        """Adds what the job cost. Returns why this process ends, or None."""
+        peak = 0
+        if resource is not None:
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            cpu = usage.ru_utime + usage.ru_stime
+            header["cpu_us"], self.cpu = int((cpu - self.cpu) * 1e6), cpu
+            header["maxrss"] = peak = usage.ru_maxrss * MAXRSS_UNIT
+        if self.state is None:
+            return "one job"
+        try:
+            return self.state.restore(self.jobs, peak)
+        except BaseException as error:
+            return "restore: %s" % type(error).__name__
 
     def answer(self, header, data):
         try:
             write_frame(self.writing, KIND_RESULT, header, data)
         except OSError:
             os._exit(70)
-
-    def restore(self):
-        """Puts the process back as it was before the job. Returns why it cannot
-        serve another, or None."""
-        try:
-            return self.base.restore(self) or (self.jobs >= POOL_JOBS and "%d jobs" % POOL_JOBS) or None
-        except BaseException as error:
-            return "restore: %s" % type(error).__name__
-
-
-class State:
-    """What a job may change in its process, as it is before the first job."""
-
-    def __init__(self):
-        self.page = resource.getpagesize()
-        self.environ = dict(os.environ._data)
-        self.umask = os.umask(0o022)
-        os.umask(self.umask)
-        self.path = list(sys.path)
-        self.argv = list(sys.argv)
-        self.stdio = (sys.stdin, sys.stdout, sys.stderr)
-        self.signals = [(n, _signal.getsignal(n)) for n in range(1, _signal.NSIG) if _signal.getsignal(n) is not None]
-        self.size = self.resident()
-
-    def resident(self):
-        with io.FileIO("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * self.page
-
-    def restore(self, runner):
-        import _thread
-
-        if _thread._count():
-            return "threads left behind"
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            return "children left behind"
-        except ChildProcessError:
-            pass
-        if (sys.stdin, sys.stdout, sys.stderr) != self.stdio:
-            sys.stdin, sys.stdout, sys.stderr = self.stdio
-        if sys.stdout.closed or sys.stderr.closed:
-            return "output closed"
-        for fd in (0, 1, 2):
-            os.fstat(fd)
-        self.restore_environ()
-        os.umask(self.umask)
-        if sys.path != self.path:
-            sys.path[:] = self.path
-        if sys.argv != self.argv:
-            sys.argv[:] = self.argv
-        for number, handler in self.signals:
-            if _signal.getsignal(number) is not handler and number not in (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGALRM):
-                _signal.signal(number, handler)
-        _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        _signal.setitimer(_signal.ITIMER_REAL, 0)
-        runner.main()
-        if os.listdir(runner.tmp):
-            import shutil
-
-            shutil.rmtree(runner.tmp)
-            os.mkdir(runner.tmp, 0o700)
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - self.size > POOL_GROWTH and self.resident() - self.size > POOL_GROWTH:
-            return "grown by more than %d MB" % (POOL_GROWTH >> 20)
-        return None
-
-    def restore_environ(self):
-        if os.environ._data == self.environ:
-            return
-        for name in list(os.environ._data):
-            if name not in self.environ:
-                del os.environ[os.environ.decodekey(name)]
-        for name, value in self.environ.items():
-            if os.environ._data.get(name) != value:
-                os.environ[os.environ.decodekey(name)] = os.environ.decodevalue(value)
 
 
 def clean_environ():
@@ -581,7 +409,7 @@ def start_cold():
     """Serves one job in a fresh interpreter.
 
     Arguments: the job channel, modules_path, the working directory, a folder
-    to make for temporary files. The channel is the number of a socket, or on
+    for temporary files and artifacts. The channel is the number of a socket, or on
     Windows the numbers of two pipe handles: to read from, to write to.
     """
     channel, root, workdir, scratch = sys.argv[1:5]
@@ -596,10 +424,11 @@ def start_cold():
         os.set_inheritable(reading, False)
     del sys.path[0]
     clean_environ()
-    install(root)
+    sources.install(root)
+    sys.modules.pop("sources")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
-    Runner(reading, writing, workdir, scratch, False).serve()
+    Runner(reading, writing, workdir, scratch).serve()
 
 
 if __name__ == "__main__":

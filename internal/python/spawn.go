@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -19,7 +18,6 @@ import (
 type spawner struct {
 	runners *Runners
 	orders  chan int
-	count   int
 	wait    sync.WaitGroup
 }
 
@@ -64,9 +62,8 @@ func (s *spawner) run(ctx context.Context) error {
 
 // start delivers one process. It is ended when ctx ends.
 func (s *spawner) start(ctx context.Context) error {
-	s.count++
 	opts := s.runners.opts
-	scratch := filepath.Join(s.runners.scratch, strconv.Itoa(s.count))
+	scratch := s.runners.scratch.take()
 	stdout, stdoutChild, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make an output pipe: %w", err)

@@ -1,6 +1,6 @@
 """A small single-threaded process that forks the processes of jobs.
 
-It runs as zygote.py ROOT WORKDIR SCRATCH with its control socket as
+It runs as zygote.py ROOT WORKDIR with its control socket as
 descriptor 3; docs/python-protocol.md specifies the messages. It imports
 nothing of the user's. When the control socket ends it kills every job, with
 whatever the jobs have started, and exits.
@@ -8,15 +8,19 @@ whatever the jobs have started, and exits.
 
 import ctypes
 import gc
+import io
 import json
 import os
 import select
+import struct
 import sys
 
 import _signal
 import _socket
 
+import pooled
 import runner
+import sources
 
 CONTROL = 3
 PR_SET_PDEATHSIG = 1
@@ -25,16 +29,14 @@ SEND_FLAGS = _socket.MSG_NOSIGNAL
 
 
 class Zygote:
-    def __init__(self, root, workdir, scratch):
+    def __init__(self, root, workdir):
         self.root = root
         self.workdir = workdir
-        self.scratch = scratch
         self.control = _socket.socket(fileno=CONTROL)
         self.libc = ctypes.CDLL(None)
         self.pid = os.getpid()
         self.jobs = set()  # processes forked here and not reaped
         self.ended = []  # reaped, and not yet announced
-        self.count = 0
         self.null = os.open(os.devnull, os.O_RDONLY)
 
     def run(self):
@@ -70,7 +72,7 @@ class Zygote:
     def send(self, message, fds=()):
         ancillary = []
         if fds:
-            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, runner.struct.pack("%di" % len(fds), *fds))]
+            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("%di" % len(fds), *fds))]
         try:
             self.control.sendmsg([json.dumps(message).encode()], ancillary, SEND_FLAGS)
         except OSError:
@@ -85,12 +87,12 @@ class Zygote:
         if not data:
             return False
         message = json.loads(data)
-        for _ in range(message.get("fork", 0)):
-            self.fork(message["mode"])
+        for scratch in message.get("fork", ()):
+            self.fork(message["mode"], scratch)
         if "signal" in message and message["pid"] in self.jobs:
             self.kill(message["pid"], message["signal"])
         for path in message.get("compile", ()):
-            runner.Loader.compiled.remember(path)
+            sources.Loader.compiled.remember(path)
             gc.freeze()
         return True
 
@@ -108,14 +110,12 @@ class Zygote:
         except OSError:
             pass
 
-    def fork(self, mode):
+    def fork(self, mode, scratch):
         """Forks a process that waits for a job, and announces it with its
         job socket and the reading ends of its output."""
-        self.count += 1
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         out, out_child = os.pipe()
         err, err_child = os.pipe()
-        scratch = os.path.join(self.scratch, "%d-%d" % (self.pid, self.count))
         pid = os.fork()
         if pid == 0:
             try:
@@ -157,7 +157,7 @@ class Zygote:
             script = os.path.join(os.path.dirname(__file__), "runner.py")
             os.execv(sys.executable, [sys.executable, "-X", "utf8", script, str(CONTROL), self.root, self.workdir, scratch])
         runner.clean_environ()
-        runner.Runner(CONTROL, CONTROL, self.workdir, scratch, mode == "pool").serve()
+        runner.Runner(CONTROL, CONTROL, self.workdir, scratch, pooled.State if mode == "pool" else None).serve()
 
     def reap(self):
         """Reaps what ended and kills what ended jobs left behind.
@@ -183,7 +183,7 @@ class Zygote:
 
     def kill_strangers(self):
         """Kills children that were not forked here; returns how many live."""
-        with runner.io.FileIO("/proc/self/task/%d/children" % self.pid) as file:
+        with io.FileIO("/proc/self/task/%d/children" % self.pid) as file:
             strangers = [pid for pid in map(int, file.readall().split()) if pid not in self.jobs]
         for pid in strangers:
             os.kill(pid, _signal.SIGKILL)
@@ -202,15 +202,15 @@ class Zygote:
 
 
 def main():
-    root, workdir, scratch = sys.argv[1:4]
+    root, workdir = sys.argv[1:3]
     del sys.path[0]
     os.chdir(workdir)
-    for name in ("runner", "zygote"):
+    for name in ("runner", "sources", "pooled"):
         sys.modules.pop(name, None)
-    runner.install(root)
+    sources.install(root)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
-    Zygote(root, workdir, scratch).run()
+    Zygote(root, workdir).run()
 
 
 main()

@@ -52,7 +52,16 @@ func (z *zygote) order(n int) {
 		z.orders <- n
 		return
 	}
-	z.tell(map[string]any{"fork": n, "mode": z.mode})
+	z.fork(n)
+}
+
+// fork tells the zygote to start n processes, while mu is held.
+func (z *zygote) fork(n int) {
+	folders := make([]string, n)
+	for i := range folders {
+		folders[i] = z.runners.scratch.take()
+	}
+	z.tell(map[string]any{"fork": folders, "mode": z.mode})
 }
 
 // tell sends a message while mu is held. A zygote that cannot be told is about
@@ -131,7 +140,7 @@ func (z *zygote) start() (*exec.Cmd, *net.UnixConn, error) {
 		return nil, nil, fmt.Errorf("make the control socket: %w", err)
 	}
 	script := filepath.Join(z.runners.scripts, "zygote.py")
-	cmd := exec.Command(opts.Interpreter.Path, "-X", "utf8", script, opts.Modules, opts.WorkDir, z.runners.scratch)
+	cmd := exec.Command(opts.Interpreter.Path, "-X", "utf8", script, opts.Modules, opts.WorkDir)
 	cmd.Env = z.runners.environ()
 	cmd.Dir = opts.WorkDir
 	cmd.ExtraFiles = []*os.File{theirs}
@@ -193,7 +202,7 @@ func (z *zygote) greet(conn *net.UnixConn, threads int) {
 	for {
 		select {
 		case n := <-z.orders:
-			z.tell(map[string]any{"fork": n, "mode": z.mode})
+			z.fork(n)
 		default:
 			return
 		}

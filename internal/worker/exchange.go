@@ -33,6 +33,9 @@ func (l *loop) exchange(ctx context.Context) {
 	if l.inFlight || now.Before(l.pauseTill) {
 		return
 	}
+	if l.patient(now) {
+		return
+	}
 	r := l.compose(now)
 	if !l.worth(&r, now) {
 		return
@@ -48,6 +51,27 @@ func (l *loop) exchange(ctx context.Context) {
 		r.took = time.Since(start)
 		l.replies <- r
 	})
+}
+
+// settleWithin is how long the end of a job may wait for others to be settled
+// with, while every slot has its next job already.
+const settleWithin = 2 * time.Millisecond
+
+// patient reports whether more may be gathered for the next call: every slot
+// is busy and stays so, and nobody has waited for long. A call costs a sync to
+// disk, or a round trip, whatever it carries.
+func (l *loop) patient(now time.Time) bool {
+	if l.running < l.Worker.Slots || len(l.settle) == 0 || len(l.settle) >= broker.MaxExchange/2 || l.draining {
+		return false
+	}
+	waiting := 0
+	for _, t := range l.queue {
+		if t.state == begun {
+			waiting++
+		}
+	}
+	_, soon := l.depth()
+	return waiting > soon/2 && now.Before(l.settle[0].result.EndedAt.Add(settleWithin)) && now.Before(l.beatAt.Add(broker.BeatEvery))
 }
 
 // worth reports whether a request is worth a call now.

@@ -176,6 +176,9 @@ func (l *loop) pause() time.Duration {
 	if len(l.queue) > 0 {
 		sooner(l.queue[0].claimed.Add(prefetchFor))
 	}
+	if len(l.settle) > 0 {
+		sooner(l.settle[0].result.EndedAt.Add(settleWithin))
+	}
 	if l.pauseTill.After(next) {
 		next = l.pauseTill
 	}

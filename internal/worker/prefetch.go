@@ -47,9 +47,6 @@ func (l *loop) ask(r *reply, now time.Time) {
 	}
 	begin = max(begin, 0)
 	want := min(begin+max(depth-ahead, 0), broker.MaxExchange)
-	if free <= 0 && want < min(depth, broker.MaxExchange)/2 {
-		return // enough for now: a call for a few is not worth its price
-	}
 	if want <= 0 || !l.claiming && now.Before(l.tryAt) {
 		return
 	}
@@ -79,7 +76,7 @@ func (l *loop) depth() (hold, begin int) {
 		return 0, 0
 	}
 	hold = min(int(prefetchFor/mean), prefetchMax)
-	begin = min(int(l.exchangeT/mean)*l.Worker.Slots, hold)
+	begin = min((int(2*l.exchangeT/mean)+1)*l.Worker.Slots, hold)
 	return hold, begin
 }
 
@@ -103,7 +100,7 @@ func (l *loop) learn(t *task) {
 	if t.result.Outcome != distro.OutcomeFinished {
 		return
 	}
-	took, queue := max(time.Since(t.began), time.Microsecond), t.job.Queue
+	took, queue := max(t.result.EndedAt.Sub(t.result.StartedAt), time.Microsecond), t.job.Queue
 	if mean := l.means[queue]; mean == 0 || took > 4*mean {
 		l.means[queue] = took
 	} else {

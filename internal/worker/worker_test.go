@@ -69,12 +69,17 @@ type flaky struct {
 	broker.Broker
 	every atomic.Int64 // lose each so many-th reply; 0: none
 	calls atomic.Int64
+	trace func(*broker.ExchangeRequest, *broker.ExchangeReply, time.Duration)
 }
 
 var errLost = errors.New("reply lost")
 
 func (f *flaky) Exchange(ctx context.Context, req broker.ExchangeRequest) (broker.ExchangeReply, error) {
+	start := time.Now()
 	reply, err := f.Broker.Exchange(ctx, req)
+	if f.trace != nil {
+		f.trace(&req, &reply, time.Since(start))
+	}
 	if every := f.every.Load(); err == nil && every > 0 && f.calls.Add(1)%every == 0 {
 		return broker.ExchangeReply{}, errLost
 	}

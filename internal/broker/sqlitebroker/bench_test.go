@@ -36,12 +36,12 @@ func benchJob(id, function string) distro.Job {
 	}
 }
 
-// fill enqueues n jobs of several functions.
-func fill(b *testing.B, br broker.Broker, n int) {
+// fill enqueues n jobs of so many functions.
+func fill(b *testing.B, br broker.Broker, n, functions int) {
 	b.Helper()
 	jobs := make([]distro.Job, 0, broker.MaxEnqueue)
 	for i := range n {
-		jobs = append(jobs, benchJob(distro.NewID(), fmt.Sprintf("module%d.run", i%20)))
+		jobs = append(jobs, benchJob(distro.NewID(), fmt.Sprintf("module%d.run", i%functions)))
 		if len(jobs) == cap(jobs) || i == n-1 {
 			if _, err := br.Enqueue(b.Context(), jobs); err != nil {
 				b.Fatal(err)
@@ -92,10 +92,11 @@ func BenchmarkEnqueue(b *testing.B) {
 // BenchmarkExchange settles 32 jobs and claims 32 in each call, from a number
 // of workers at once. One operation is one job.
 func BenchmarkExchange(b *testing.B) {
-	for _, workers := range []int{1, 4} {
-		b.Run(fmt.Sprint(workers, "workers"), func(b *testing.B) {
+	for _, c := range [][2]int{{1, 1}, {4, 1}, {4, 20}} {
+		workers, functions := c[0], c[1]
+		b.Run(fmt.Sprintf("%dworkers,%dfunctions", workers, functions), func(b *testing.B) {
 			br := benchBroker(b)
-			fill(b, br, b.N)
+			fill(b, br, b.N, functions)
 			b.ResetTimer()
 			var left atomic.Int64
 			left.Store(int64(b.N))
@@ -143,7 +144,7 @@ func exchangeAll(ctx context.Context, br broker.Broker, name string, left *atomi
 // prints the peak memory of the process.
 func BenchmarkMillion(b *testing.B) {
 	br := benchBroker(b)
-	fill(b, br, 1_000_000)
+	fill(b, br, 1_000_000, 20)
 	for name, q := range map[string]broker.ListQuery{
 		"no filter": {}, "queue": {Queue: "default"}, "status": {Status: distro.StatusQueued}, "function": {Function: "module3.run"},
 		"none match": {Status: distro.StatusFailed}, "all filters": {Queue: "default", Status: distro.StatusQueued, Function: "module3.run"},

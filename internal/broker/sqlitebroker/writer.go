@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/distro-orchestrator/distro/internal/broker"
@@ -78,6 +79,9 @@ func (w *writer) loop(ctx context.Context) {
 		case <-w.closing:
 			return
 		case first := <-w.ops:
+			// Those who were answered just now ask again: let them, so that
+			// they share this commit instead of waiting for it.
+			runtime.Gosched()
 			w.serve(ctx, w.group(first))
 		}
 	}
