@@ -1,0 +1,118 @@
+package app_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/app"
+	"github.com/distro-orchestrator/distro/internal/config"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func options(t *testing.T, flags map[string]string) app.Options {
+	t.Helper()
+	modules := t.TempDir()
+	if err := os.WriteFile(filepath.Join(modules, "m.py"), []byte("def f(): pass\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{"modules_path": modules, "data_dir": t.TempDir(), "listen": "127.0.0.1:0", "workers": "1"}
+	for name, value := range flags {
+		all[name] = value
+	}
+	cfg, err := config.Load(config.Sources{Flags: all})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return app.Options{Config: cfg, Environ: os.Environ(), Logger: slog.New(slog.DiscardHandler)}
+}
+
+func TestAnOrchestratorServesAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for _, workers := range []string{"0", "2"} {
+		a, err := app.New(t.Context(), options(t, map[string]string{"workers": workers}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		intake, drain := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(intake, t.Context()) }()
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Get("http://" + a.Addr().String() + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			t.Errorf("not ready: %s", response.Status)
+		}
+		drain()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestADataDirectoryHasOneOwner(t *testing.T) {
+	t.Parallel()
+	opts := options(t, map[string]string{"workers": "0"})
+	first, err := app.New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = app.New(t.Context(), opts)
+	if distro.ErrorCode(err) != distro.CodeConflict || !strings.Contains(err.Error(), "belongs to a running distro") {
+		t.Errorf("the second: %v", err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := first.Run(stopped, stopped); err != nil {
+		t.Error(err)
+	}
+	third, err := app.New(t.Context(), opts)
+	if err != nil {
+		t.Fatalf("afterwards: %v", err)
+	}
+	if err := third.Run(stopped, stopped); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFailedStartIsUndone(t *testing.T) {
+	t.Parallel()
+	busy := options(t, map[string]string{"workers": "0"})
+	first, err := app.New(t.Context(), busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := options(t, map[string]string{"listen": first.Addr().String()})
+	if _, err := app.New(t.Context(), taken); err == nil || !strings.Contains(err.Error(), "--listen") {
+		t.Errorf("on a taken port: %v", err)
+	}
+	if lock, err := os.OpenFile(filepath.Join(taken.Config.DataDir, "lock"), os.O_RDWR, 0); err != nil {
+		t.Error(err)
+	} else {
+		lock.Close()
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := first.Run(stopped, stopped); err != nil {
+		t.Error(err)
+	}
+	taken.Config.Listen = "127.0.0.1:0"
+	again, err := app.New(t.Context(), taken)
+	if err != nil {
+		t.Fatalf("the data directory is still held: %v", err)
+	}
+	if err := again.Run(stopped, stopped); err != nil {
+		t.Error(err)
+	}
+}

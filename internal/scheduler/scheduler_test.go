@@ -1,0 +1,138 @@
+package scheduler_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/scheduler"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// due is a broker of which time asks something at given moments.
+type due struct {
+	broker.Broker
+	at     []time.Time   // moments not yet swept
+	sweeps []time.Time   // when Sweep was called
+	late   []time.Time   // when what was due was swept
+	sooner chan struct{} // a due time became earlier
+	broken bool
+}
+
+func (d *due) Sweep(context.Context, int) (broker.Swept, error) {
+	now := time.Now()
+	d.sweeps = append(d.sweeps, now)
+	if d.broken {
+		return broker.Swept{}, errors.New("no disk")
+	}
+	if len(d.at) > 0 && !now.Before(d.at[0]) {
+		d.at = d.at[1:]
+		d.late = append(d.late, now)
+	}
+	if len(d.at) == 0 {
+		return broker.Swept{}, nil
+	}
+	return broker.Swept{NextDue: d.at[0]}, nil
+}
+
+func (d *due) Wait(ctx context.Context, in broker.Interest) error {
+	if !in.Due {
+		return errors.New("the scheduler waits for due times")
+	}
+	select {
+	case <-d.sooner:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func run(t *testing.T, d *due, during func()) {
+	t.Helper()
+	d.sooner = make(chan struct{})
+	printed, err := output.Open(t.TempDir(), output.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- scheduler.New(scheduler.Options{Broker: d, Output: printed, Clock: clock{}, Retention: time.Hour}).Run(ctx)
+	}()
+	during()
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// clock is the clock of the test's bubble.
+type clock struct{}
+
+func (clock) Now() time.Time           { return time.Now() }
+func (clock) Monotonic() time.Duration { return 0 }
+
+func after(d time.Duration) <-chan time.Time { return time.NewTimer(d).C }
+
+func TestAnIdleSchedulerSweepsOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &due{}
+		run(t, d, func() { <-after(time.Minute + time.Millisecond) })
+		if n := len(d.sweeps); n < 60 || n > 62 {
+			t.Errorf("%d sweeps in a minute", n)
+		}
+	})
+}
+
+func TestWhatIsDueIsSweptAtItsTimeAndNotBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		d := &due{at: []time.Time{start.Add(300 * time.Millisecond), start.Add(301 * time.Millisecond), start.Add(2500 * time.Millisecond)}}
+		want := d.at
+		run(t, d, func() { <-after(5 * time.Second) })
+		if len(d.late) != len(want) {
+			t.Fatalf("%d of %d were swept", len(d.late), len(want))
+		}
+		for i, at := range d.late {
+			if late := at.Sub(want[i]); late < 0 || late > 5*time.Millisecond {
+				t.Errorf("number %d was swept %s late", i, late)
+			}
+		}
+	})
+}
+
+func TestAnEarlierDueTimeEndsTheRest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &due{}
+		run(t, d, func() {
+			<-after(1500 * time.Millisecond)
+			d.at = []time.Time{time.Now()}
+			d.sooner <- struct{}{}
+			synctest.Wait()
+			if len(d.late) != 1 {
+				t.Error("it was not swept at once")
+			}
+		})
+	})
+}
+
+func TestABrokerThatFailsIsNotAskedMoreOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &due{broken: true}
+		run(t, d, func() { <-after(10*time.Second + time.Millisecond) })
+		if n := len(d.sweeps); n < 10 || n > 12 {
+			t.Errorf("%d sweeps in ten seconds", n)
+		}
+	})
+}
