@@ -39,8 +39,8 @@ test: tools-python tools-test format vet build cross unit race e2e ## all tests,
 
 check: test lint in-sync ## all tests, linters, and whether generated files are in sync
 
-bench: build ## measure throughput, latency and memory; prints one table
-	$(GO) run ./internal/bench
+bench: ## measure throughput, latency and memory of the binary
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 1h ./internal/e2e
 
 fuzz: ## run each fuzz test for FUZZTIME (60s)
 	@set -e; for package in $$(grep -rlE '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \

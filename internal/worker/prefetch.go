@@ -94,14 +94,13 @@ func (l *loop) moving() bool {
 	return false
 }
 
-// learn updates the mean run time of the job's queue. Long runs count at once,
-// short ones by and by.
+// learn updates the mean run time of the job's queue, over about the last 16.
 func (l *loop) learn(t *task) {
 	if t.result.Outcome != distro.OutcomeFinished {
 		return
 	}
 	took, queue := max(t.result.EndedAt.Sub(t.result.StartedAt), time.Microsecond), t.job.Queue
-	if mean := l.means[queue]; mean == 0 || took > 4*mean {
+	if mean := l.means[queue]; mean == 0 {
 		l.means[queue] = took
 	} else {
 		l.means[queue] = (15*mean + took) / 16
