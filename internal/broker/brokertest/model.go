@@ -182,30 +182,46 @@ func (m *Model) Act(_ context.Context, action broker.Action, ids []string) ([]er
 }
 
 func (m *Model) act(action broker.Action, j *modelJob) error {
-	s := j.Status
-	switch {
-	case action == broker.ActionCancel && (s == distro.StatusQueued || s == distro.StatusScheduled || s == distro.StatusDeferred):
+	allowed := map[broker.Action][]distro.Status{
+		broker.ActionCancel:   {distro.StatusQueued, distro.StatusScheduled, distro.StatusDeferred},
+		broker.ActionRequeue:  {distro.StatusFailed, distro.StatusStopped, distro.StatusCanceled},
+		broker.ActionRunFirst: {distro.StatusQueued, distro.StatusScheduled},
+		broker.ActionStop:     {distro.StatusStarted},
+		broker.ActionDelete: slices.DeleteFunc(distro.Statuses(), func(s distro.Status) bool {
+			return s == distro.StatusStarted
+		}),
+	}
+	if !slices.Contains(allowed[action], j.Status) {
+		return broker.ErrConflict
+	}
+	switch action {
+	case broker.ActionCancel:
 		m.unlist(j)
 		j.claim, j.Status, j.DueAt, j.expiresAt = nil, distro.StatusCanceled, time.Time{}, time.Time{}
 		m.note(j, distro.Change{})
-	case action == broker.ActionRequeue && s.Ended() && s != distro.StatusFinished:
+	case broker.ActionRequeue:
 		m.queue(j, false)
 		m.note(j, distro.Change{})
-	case action == broker.ActionDelete && s != distro.StatusStarted:
+	case broker.ActionDelete:
 		m.delete(j)
-	case action == broker.ActionRunFirst && s == distro.StatusScheduled:
-		m.queue(j, true)
-		m.note(j, distro.Change{})
-	case action == broker.ActionRunFirst && s == distro.StatusQueued && j.claim == nil:
-		m.unlist(j)
-		m.toFront(j)
-	case action == broker.ActionRunFirst && s == distro.StatusQueued:
-	case action == broker.ActionStop && s == distro.StatusStarted:
+	case broker.ActionRunFirst:
+		m.runFirst(j)
+	case broker.ActionStop:
 		j.claim.stop = true
-	default:
-		return broker.ErrConflict
 	}
 	return nil
+}
+
+// runFirst leaves claimed jobs alone: they are ahead of all that wait.
+func (m *Model) runFirst(j *modelJob) {
+	switch {
+	case j.Status == distro.StatusScheduled:
+		m.queue(j, true)
+		m.note(j, distro.Change{})
+	case j.claim == nil:
+		m.unlist(j)
+		m.toFront(j)
+	}
 }
 
 // Get implements broker.Broker.
@@ -234,8 +250,7 @@ func (m *Model) List(_ context.Context, q broker.ListQuery) (broker.Page, error)
 	defer m.mu.Unlock()
 	var page broker.Page
 	for _, j := range slices.Backward(m.created) {
-		if q.Cursor != "" && j.seq >= before || q.Queue != "" && j.Queue != q.Queue ||
-			q.Status != "" && j.Status != q.Status || q.Function != "" && j.Function != q.Function {
+		if q.Cursor != "" && j.seq >= before || !selects(q, &j.Job) {
 			continue
 		}
 		if len(page.Jobs) == cmp.Or(q.Limit, 50) {
@@ -247,6 +262,12 @@ func (m *Model) List(_ context.Context, q broker.ListQuery) (broker.Page, error)
 		page.Jobs = append(page.Jobs, job)
 	}
 	return page, nil
+}
+
+// selects reports whether the filters of q select j.
+func selects(q broker.ListQuery, j *distro.Job) bool {
+	return (q.Queue == "" || q.Queue == j.Queue) && (q.Status == "" || q.Status == j.Status) &&
+		(q.Function == "" || q.Function == j.Function)
 }
 
 func (m *Model) cursor(s string) (int, error) {

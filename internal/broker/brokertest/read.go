@@ -71,8 +71,7 @@ func listTests() []subtest {
 					}
 					var want, got []string
 					for _, j := range everything.Jobs {
-						if (q.Queue == "" || j.Queue == q.Queue) && (q.Status == "" || j.Status == q.Status) &&
-							(q.Function == "" || j.Function == q.Function) {
+						if selects(q, &j) {
 							want = append(want, j.ID)
 						}
 					}

@@ -2,6 +2,7 @@ package sqlitebroker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -23,7 +24,7 @@ func (b *Broker) Act(ctx context.Context, action broker.Action, ids []string) ([
 			errs = make([]error, len(part))
 			for i, id := range part {
 				errs[i] = t.act(ctx, action, id)
-				if err := errs[i]; err != nil && err != broker.ErrNotFound && err != broker.ErrConflict {
+				if err := errs[i]; err != nil && !errors.Is(err, broker.ErrNotFound) && !errors.Is(err, broker.ErrConflict) {
 					return fmt.Errorf("%s job %q: %w", action, id, err)
 				}
 			}
@@ -38,7 +39,7 @@ func (b *Broker) Act(ctx context.Context, action broker.Action, ids []string) ([
 }
 
 func (t *txn) act(ctx context.Context, action broker.Action, id string) error {
-	list, err := t.find(ctx, "FROM jobs WHERE id = ?", id)
+	list, err := t.find(ctx, "FROM "+sourceOfRows+" WHERE id = ?", id)
 	if err != nil {
 		return err
 	}
@@ -81,6 +82,9 @@ func allows(status int, action broker.Action) bool {
 
 // find returns the jobs that the rest of a SELECT finds.
 func (t *txn) find(ctx context.Context, from string, args ...any) ([]row, error) {
+	if err := t.catchUp(ctx); err != nil {
+		return nil, err
+	}
 	var list []row
 	var r row
 	err := t.w.query(ctx, "SELECT "+rowColumns+" "+from, args, r.dest(), func() error {
@@ -91,11 +95,12 @@ func (t *txn) find(ctx context.Context, from string, args ...any) ([]row, error)
 }
 
 func (t *txn) cancel(ctx context.Context, r *row) error {
-	if _, err := t.exec(ctx, `UPDATE jobs SET status = 8, claim = '', holder = '', due_at = 0, expires_at = 0
-		WHERE seq = ?`, r.seq); err != nil {
+	if err := t.leaveQueue(ctx, r); err != nil {
 		return err
 	}
-	t.leaveQueue(r)
+	if _, err := t.exec(ctx, "UPDATE jobs SET status = 8, due_at = 0, expires_at = 0 WHERE seq = ?", r.seq); err != nil {
+		return err
+	}
 	t.move(r.jobRef, r.status, canceled)
 	t.changed(r.jobRef, canceled, change{attempt: r.attempt})
 	return nil
@@ -103,24 +108,23 @@ func (t *txn) cancel(ctx context.Context, r *row) error {
 
 // drop deletes a job that does not run.
 func (t *txn) drop(ctx context.Context, r *row) error {
-	if err := t.delete(ctx, r.jobRef, r.status, r.attempt); err != nil {
+	if err := t.leaveQueue(ctx, r); err != nil {
 		return err
 	}
-	t.leaveQueue(r)
-	return nil
+	return t.delete(ctx, r.jobRef, r.status, r.attempt)
 }
 
-// leaveQueue notes that r does not wait any more, or is not to be begun by the
-// worker that claimed it.
-func (t *txn) leaveQueue(r *row) {
+// leaveQueue takes r from its waiting list, or from the worker that claimed it
+// and did not begin it.
+func (t *txn) leaveQueue(ctx context.Context, r *row) error {
 	if r.status != queued {
-		return
+		return nil
 	}
 	if cl := t.w.claims.byJob[r.id]; cl != nil {
-		t.w.claims.remove(cl)
-		return
+		t.endClaim(cl)
+		return nil
 	}
-	t.count(r.queue, r.function, waiting, -1)
+	return t.leave(ctx, r)
 }
 
 // requeue puts a job that is not queued into its queue.
@@ -133,12 +137,12 @@ func (t *txn) requeue(ctx context.Context, r *row, front bool) error {
 	if front {
 		pos = -place
 	}
-	if _, err := t.exec(ctx, `UPDATE jobs SET status = 3, pos = ?, queued_no = ?, enqueued_at = ?, due_at = 0, expires_at = ?
-		WHERE seq = ?`, pos, place, t.now, waitsUntil(t.now, r.ttl), r.seq); err != nil {
+	if _, err := t.exec(ctx, `UPDATE jobs SET status = 3, pos = ?, enqueued_at = ?, due_at = 0, expires_at = ?
+		WHERE seq = ?`, pos, t.now, waitsUntil(t.now, r.ttl), r.seq); err != nil {
 		return err
 	}
-	t.move(r.jobRef, r.status, noStatus)
-	t.arrived(r.jobRef, queued, 0)
+	t.move(r.jobRef, r.status, queued)
+	t.join(r.jobRef, waiter{pos: pos, no: place, enqueuedAt: t.now})
 	t.changed(r.jobRef, queued, change{attempt: r.attempt})
 	return nil
 }
@@ -147,11 +151,18 @@ func (t *txn) runFirst(ctx context.Context, r *row) error {
 	if r.status == scheduled {
 		return t.requeue(ctx, r, true)
 	}
-	if r.claim != "" { // it is ahead of all that wait
+	if r.token != "" { // it is ahead of all that wait
 		return nil
 	}
 	place, err := t.nextPlace(ctx)
 	if err != nil {
+		return err
+	}
+	if err := t.catchUp(ctx); err != nil {
+		return err
+	}
+	// It keeps its number: it has waited since then.
+	if _, err := t.exec(ctx, "UPDATE waiting SET pos = ? WHERE queue = ? AND pos = ?", -place, r.queue, r.pos); err != nil {
 		return err
 	}
 	_, err = t.exec(ctx, "UPDATE jobs SET pos = ? WHERE seq = ?", -place, r.seq)
@@ -166,7 +177,7 @@ func (t *txn) stop(ctx context.Context, r *row) error {
 	if cl.stop {
 		return nil
 	}
-	if _, err := t.exec(ctx, "UPDATE jobs SET stop = 1 WHERE seq = ?", r.seq); err != nil {
+	if _, err := t.exec(ctx, "UPDATE claims SET stop = 1 WHERE seq = ?", r.seq); err != nil {
 		return err
 	}
 	cl.stop = true
@@ -185,7 +196,7 @@ func (b *Broker) SetPaused(ctx context.Context, queue string, paused bool) error
 			text = "DELETE FROM paused WHERE queue = ?"
 		}
 		if _, err := t.exec(ctx, text, queue); err != nil {
-			return err
+			return fmt.Errorf("pause or resume queue %q: %w", queue, err)
 		}
 		if paused {
 			t.w.paused[queue] = true
@@ -219,11 +230,14 @@ func (b *Broker) Empty(ctx context.Context, queue, cursor string, limit int) (de
 		if cursor == "" {
 			last = t.w.place
 		}
-		deleted, err = t.empty(ctx, id, last, limit)
+		var err error
+		if deleted, err = t.empty(ctx, id, last, limit); err != nil {
+			return fmt.Errorf("empty queue %q: %w", queue, err)
+		}
 		if deleted == limit {
 			next = formatCursor(emptyCursor, last)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return 0, "", err
@@ -234,8 +248,8 @@ func (b *Broker) Empty(ctx context.Context, queue, cursor string, limit int) (de
 func (t *txn) empty(ctx context.Context, queue, last int64, limit int) (int, error) {
 	// What was put to the front stands before all others, and was perhaps put
 	// there since the walk began.
-	list, err := t.find(ctx, `FROM jobs INDEXED BY jobs_waiting
-		WHERE queue = ? AND status = 3 AND claim = '' AND pos <= ? AND queued_no <= ? ORDER BY pos LIMIT ?`,
+	list, err := t.find(ctx, "FROM "+fromWaiting+`
+		WHERE waiting.queue = ? AND waiting.pos <= ? AND queued_no <= ? ORDER BY waiting.pos LIMIT ?`,
 		queue, last, last, limit)
 	if err != nil {
 		return 0, err

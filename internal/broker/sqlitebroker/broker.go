@@ -104,8 +104,8 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// read runs fn on one snapshot of the database.
-func (b *Broker) read(ctx context.Context, fn func(*sql.Tx) error) error {
+// read runs fn, which does what, on one snapshot of the database.
+func (b *Broker) read(ctx context.Context, what string, fn func(*sql.Tx) error) error {
 	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err == nil {
 		err = fn(tx)
@@ -118,5 +118,8 @@ func (b *Broker) read(ctx context.Context, fn func(*sql.Tx) error) error {
 	if ended := ctx.Err(); err != nil && ended != nil {
 		return ended
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
 }

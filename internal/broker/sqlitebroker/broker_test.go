@@ -2,6 +2,7 @@ package sqlitebroker_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,8 +22,19 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "crashing child ended:", err)
 		os.Exit(1)
 	}
+	// The state machine's default of 100 cases takes too long with -race.
+	cases := "20"
+	if soak() {
+		cases = "500"
+	}
+	if err := flag.Set("rapid.checks", cases); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m)
 }
+
+// soak reports whether the tests may take their time.
+func soak() bool { return os.Getenv("DISTRO_SOAK") != "" }
 
 // feedKeep is small, so that the suite need not write 100,000 entries.
 const feedKeep = 700

@@ -20,6 +20,7 @@ type claim struct {
 	pos           int64
 	attempt       int
 	startedAt     int64
+	enqueuedAt    int64
 
 	retriesLeft                int
 	retryIntervals             string
@@ -98,9 +99,9 @@ func (c claims) find(holder, id, token string) *claim {
 
 func (w *writer) loadClaims(ctx context.Context) error {
 	var r row
-	return w.query(ctx, "SELECT "+rowColumns+" FROM jobs INDEXED BY jobs_claimed WHERE claim <> ''", nil, r.dest(),
+	return w.query(ctx, "SELECT "+rowColumns+" FROM claims JOIN jobs ON jobs.seq = claims.seq", nil, r.dest(),
 		func() error {
-			w.claims.add(r.claimed(r.claim, r.holder))
+			w.claims.add(r.claim())
 			return nil
 		})
 }
@@ -115,26 +116,27 @@ func (t *txn) giveBack(ctx context.Context, list []*claim) error {
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, `UPDATE jobs SET status = 3, claim = '', holder = '', stop = 0, pos = ?, queued_no = ?
-			WHERE seq = ?`, -place, place, cl.seq); err != nil {
+		t.endClaim(cl)
+		if _, err := t.exec(ctx, "UPDATE jobs SET pos = ? WHERE seq = ?", -place, cl.seq); err != nil {
 			return err
 		}
-		t.w.claims.remove(cl)
-		t.count(cl.queue, cl.function, waiting, 1)
+		t.join(cl.jobRef, waiter{pos: -place, no: place, enqueuedAt: cl.enqueuedAt})
 		if !cl.begun {
 			continue
-		}
-		t.touchHolder(cl.holder)
-		if _, err := t.exec(ctx, `UPDATE jobs SET attempt = attempt - 1,
-			started_at = ifnull((SELECT started_at FROM results WHERE results.seq = jobs.seq), 0),
-			worker = ifnull((SELECT worker FROM results WHERE results.seq = jobs.seq), '')
-			WHERE seq = ?`, cl.seq); err != nil {
-			return err
 		}
 		t.move(cl.jobRef, started, queued)
 		t.changed(cl.jobRef, queued, change{attempt: cl.attempt - 1, token: cl.token})
 	}
 	return nil
+}
+
+// endClaim takes the job of a claim from its worker.
+func (t *txn) endClaim(cl *claim) {
+	t.w.claims.remove(cl)
+	if cl.stop {
+		t.touchHolder(cl.holder)
+	}
+	t.freed = append(t.freed, cl.seq)
 }
 
 // rescue ends claims whose worker is gone: a begun one ends its attempt as
@@ -153,9 +155,6 @@ func (t *txn) rescue(ctx context.Context, list []*claim, why string) error {
 		}); err != nil {
 			return err
 		}
-	}
-	if err := t.writeEnds(ctx); err != nil {
-		return err
 	}
 	return t.giveBack(ctx, unbegun)
 }

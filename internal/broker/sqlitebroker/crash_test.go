@@ -6,10 +6,12 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,7 +30,7 @@ const crashEnv = "DISTRO_TEST_CRASH"
 func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 	t.Parallel()
 	rounds := 50
-	if os.Getenv("DISTRO_SOAK") != "" {
+	if soak() {
 		rounds = 200
 	}
 	const perDatabase = 10
@@ -69,7 +71,7 @@ func (c *crash) round(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(out)
-	for left := rand.IntN(500); ; left-- {
+	for left := rand.IntN(250); ; left-- {
 		line, err := lines.ReadString('\n')
 		if err == io.EOF { // what stands behind the last line was not answered
 			break
@@ -117,22 +119,26 @@ func (c *crash) check(t *testing.T) {
 		}
 		c.checkFile(t)
 	}()
-	for id := range c.enqueued {
-		jobs, err := b.Get(t.Context(), []string{id})
-		if err != nil || len(jobs) != 1 {
-			t.Fatalf("job %s was answered and is gone (%v)", id, err)
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(c.enqueued)), 500) {
+		jobs, err := b.Get(t.Context(), ids)
+		if err != nil || len(jobs) != len(ids) {
+			t.Fatalf("of %d answered jobs %d are there (%v)", len(ids), len(jobs), err)
 		}
-		if s := jobs[0].Status; s != distro.StatusQueued && s != distro.StatusFinished {
-			t.Errorf("job %s is %s after its owner died, want queued or finished", id, s)
+		for _, j := range jobs {
+			if j.Status != distro.StatusQueued && j.Status != distro.StatusFinished {
+				t.Errorf("job %s is %s after its owner died, want queued or finished", j.ID, j.Status)
+			}
 		}
 	}
-	for _, claim := range c.settled {
-		reply, err := b.Exchange(t.Context(), broker.ExchangeRequest{
-			Worker: distro.Worker{Name: "w"},
-			Settle: []broker.Settlement{{Claim: claim, Result: distro.Result{Outcome: distro.OutcomeFinished}}},
-		})
-		if err != nil || reply.Settled[0] != broker.SettleAlready {
-			t.Errorf("settling %v again: %v, %v, want it to be recorded", claim, reply.Settled, err)
+	for claims := range slices.Chunk(c.settled, broker.MaxExchange) {
+		answers, err := settle(t.Context(), b, claims...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, answer := range answers {
+			if answer != broker.SettleAlready {
+				t.Errorf("settling %v again: %v, want it to be recorded", claims[i], answer)
+			}
 		}
 	}
 	c.checkFeed(t, b)
@@ -189,9 +195,11 @@ func checkCounts(t *testing.T, db *sql.DB) {
 	var wrong int
 	if err := db.QueryRowContext(t.Context(), `
 		WITH counted AS (
-			SELECT queue, function, status, count(*) AS jobs FROM jobs GROUP BY 1, 2, 3
+			SELECT queue, function, iif(begun, 4, status) AS status, count(*) AS jobs
+			FROM jobs LEFT JOIN claims ON claims.seq = jobs.seq GROUP BY 1, 2, 3
 			UNION ALL
-			SELECT queue, function, 0, count(*) FROM jobs WHERE status = 3 AND claim = '' GROUP BY 1, 2
+			SELECT jobs.queue, function, 0, count(*) FROM waiting JOIN jobs ON jobs.seq = waiting.seq AND jobs.pos = waiting.pos
+			WHERE status = 3 AND waiting.seq NOT IN (SELECT seq FROM claims) GROUP BY 1, 2
 		), kept AS (SELECT queue, function, status, jobs FROM counts WHERE jobs <> 0)
 		SELECT count(*) FROM (
 			SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)

@@ -59,11 +59,11 @@ func (t *txn) enqueue(ctx context.Context, j *distro.Job) (broker.EnqueueResult,
 	if size > inlinePayload {
 		inline = nil
 	}
-	res, err := t.exec(ctx, `INSERT INTO jobs (seq, id, queue, function, status, pos, queued_no, created_at, enqueued_at, due_at,
+	res, err := t.exec(ctx, `INSERT INTO jobs (seq, id, queue, function, status, pos, created_at, enqueued_at, due_at,
 			expires_at, retries_left, timeout, ttl, result_ttl, failure_ttl, retry_intervals, fingerprint, serializer,
 			payload_size, payload)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-		ref.seq, j.ID, queue, function, status, place, place, t.now, enqueuedAt, dueAt,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		ref.seq, j.ID, queue, function, status, place, t.now, enqueuedAt, dueAt,
 		expiresAt, j.RetriesLeft, int64(j.Timeout), int64(j.TTL), int64(j.ResultTTL), int64(j.FailureTTL),
 		formatIntervals(j.RetryIntervals), j.Fingerprint, j.Payload.Serializer, size, inline)
 	if err != nil {
@@ -80,16 +80,16 @@ func (t *txn) enqueue(ctx context.Context, j *distro.Job) (broker.EnqueueResult,
 			return 0, err
 		}
 	}
-	t.arrived(ref, status, dueAt)
+	t.arrived(ref, status, place, dueAt)
 	t.changed(ref, status, change{})
 	return broker.Enqueued, nil
 }
 
-// arrived counts a job that came to be queued or scheduled.
-func (t *txn) arrived(ref jobRef, status int, dueAt int64) {
+// arrived counts a job that came to be queued now, at the back, or scheduled.
+func (t *txn) arrived(ref jobRef, status int, place, dueAt int64) {
 	t.move(ref, noStatus, status)
 	if status == queued {
-		t.count(ref.queue, ref.function, waiting, 1)
+		t.join(ref, waiter{pos: place, no: place, enqueuedAt: t.now})
 		return
 	}
 	if t.due == 0 || dueAt < t.due {

@@ -53,9 +53,6 @@ func (t *txn) exchange(ctx context.Context, req *broker.ExchangeRequest, reply *
 		}
 		reply.Settled = append(reply.Settled, status)
 	}
-	if err := t.writeEnds(ctx); err != nil {
-		return err
-	}
 	if err := t.giveBack(ctx, t.returned(name, req.Return)); err != nil {
 		return fmt.Errorf("give claims back: %w", err)
 	}
@@ -87,8 +84,8 @@ func (t *txn) beginClaim(ctx context.Context, worker string, c broker.Claim) (in
 	if cl.begun {
 		return cl.attempt, nil
 	}
-	if _, err := t.exec(ctx, `UPDATE jobs SET status = 4, attempt = attempt + 1, started_at = ?, worker = holder
-		WHERE seq = ?`, t.now, cl.seq); err != nil {
+	if _, err := t.exec(ctx, "UPDATE claims SET begun = 1, attempt = attempt + 1, begun_at = ? WHERE seq = ?",
+		t.now, cl.seq); err != nil {
 		return 0, err
 	}
 	cl.begun, cl.attempt, cl.startedAt = true, cl.attempt+1, t.now
@@ -161,7 +158,7 @@ type handout struct {
 	worker string
 	want   broker.Want
 	reply  *broker.ExchangeReply
-	begun  []beginning
+	claims []*claim // not yet written
 	bytes  int64
 	stale  int // jobs passed over that had waited too long
 }
@@ -170,80 +167,87 @@ func (h *handout) full() bool {
 	return len(h.reply.Claims) >= len(h.want.Tokens) || h.bytes > maxClaimBytes
 }
 
-// beginning is a claim that begins at once.
-type beginning struct {
-	seq   int64
-	token string
-}
-
 // claimSome claims from the front of queue as many jobs as are wanted, and
 // deletes those among them that have waited too long: nothing else would take
 // them out of the way of a worker that waits for jobs.
 func (t *txn) claimSome(ctx context.Context, h *handout, queue int64) error {
-	type candidate struct {
-		row
-		payload []byte
+	if err := t.catchUp(ctx); err != nil {
+		return err
 	}
-	var list []candidate
-	var c candidate
-	err := t.w.query(ctx, "SELECT "+rowColumns+`, payload FROM jobs INDEXED BY jobs_waiting
-		WHERE queue = ? AND status = 3 AND claim = '' ORDER BY pos LIMIT ?`,
-		[]any{queue, len(h.want.Tokens) - len(h.reply.Claims)}, append(c.dest(), &c.payload),
-		func() error { list = append(list, c); return nil })
+	list, err := t.first(ctx, queue, len(h.want.Tokens)-len(h.reply.Claims))
 	if err != nil {
 		return err
 	}
 	if len(list) == 0 {
 		return fmt.Errorf("%d jobs counted as waiting in %q, and none found", t.w.waiting[queue], t.w.names.name(queue))
 	}
+	var last int64
 	for i := range list {
 		c := &list[i]
 		if h.full() {
 			break
 		}
+		last = c.pos
 		t.count(queue, c.function, waiting, -1)
 		if c.expiresAt != 0 && c.expiresAt <= t.now {
 			h.stale++
-			if err := t.delete(ctx, c.jobRef, queued, c.attempt); err != nil {
-				return err
-			}
-			continue
+			err = t.delete(ctx, c.jobRef, queued, c.attempt)
+		} else {
+			err = t.claim(ctx, h, c)
 		}
-		if err := t.claim(ctx, h, &c.row, c.payload); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	err = insertMany(ctx, t, h.begun, `UPDATE jobs SET status = 4, claim = b.column2, holder = b.column3,
-			worker = b.column3, attempt = attempt + 1, started_at = b.column4 FROM (VALUES `, "(?, ?, ?, ?)",
-		") AS b WHERE jobs.seq = b.column1", func(b beginning) []any { return []any{b.seq, b.token, h.worker, t.now} })
-	h.begun = h.begun[:0]
-	return err
-}
-
-// claim hands out the job of r.
-func (t *txn) claim(ctx context.Context, h *handout, r *row, payload []byte) error {
-	n := len(h.reply.Claims)
-	token := h.want.Tokens[n]
-	begun := n < h.want.Begun
-	var err error
-	if begun {
-		r.status, r.attempt, r.startedAt, r.worker = started, r.attempt+1, t.now, h.worker
-		h.begun = append(h.begun, beginning{r.seq, token})
-		t.move(r.jobRef, queued, started)
-		t.changed(r.jobRef, started, change{attempt: r.attempt, token: token})
-	} else {
-		_, err = t.exec(ctx, "UPDATE jobs SET claim = ?, holder = ? WHERE seq = ?", token, h.worker, r.seq)
-	}
-	if err == nil && r.payloadSize > inlinePayload {
-		err = t.w.query(ctx, "SELECT data FROM payloads WHERE seq = ?", []any{r.seq}, []any{&payload}, func() error { return nil })
-	}
-	if err != nil {
+	if _, err := t.exec(ctx, "DELETE FROM waiting WHERE queue = ? AND pos <= ?", queue, last); err != nil {
 		return err
 	}
-	t.w.claims.add(r.claimed(token, h.worker))
-	h.bytes += r.payloadSize
-	job := r.job(t.w.names)
-	job.Payload.Data = payload
-	h.reply.Claims = append(h.reply.Claims, broker.Claimed{Job: job, Token: token, Begun: begun})
+	claims := h.claims
+	h.claims = nil
+	return execMany(ctx, t, claims, "INSERT OR ROLLBACK INTO claims (seq, token, holder, begun, stop, attempt, begun_at) VALUES ",
+		"(?, ?, ?, ?, 0, ?, ?)", "", func(cl *claim) []any {
+			return []any{cl.seq, cl.token, cl.holder, cl.begun, cl.attempt, cl.startedAt}
+		})
+}
+
+// candidate is a job that may be claimed.
+type candidate struct {
+	row
+	payload []byte // where it stands in the row
+}
+
+// first returns the first jobs of a waiting list.
+func (t *txn) first(ctx context.Context, queue int64, limit int) ([]candidate, error) {
+	var list []candidate
+	var c candidate
+	err := t.w.query(ctx, "SELECT "+rowColumns+", payload FROM "+fromWaiting+`
+		WHERE waiting.queue = ? ORDER BY waiting.pos LIMIT ?`, []any{queue, limit}, append(c.dest(), &c.payload),
+		func() error { list = append(list, c); return nil })
+	return list, err
+}
+
+// claim hands out a job.
+func (t *txn) claim(ctx context.Context, h *handout, c *candidate) error {
+	n := len(h.reply.Claims)
+	c.token, c.holder = h.want.Tokens[n], h.worker
+	begun := n < h.want.Begun
+	if begun {
+		c.status, c.attempt, c.startedAt, c.worker = started, c.attempt+1, t.now, h.worker
+		t.move(c.jobRef, queued, started)
+		t.changed(c.jobRef, started, change{attempt: c.attempt, token: c.token})
+	}
+	if c.payloadSize > inlinePayload {
+		if err := t.w.query(ctx, "SELECT data FROM payloads WHERE seq = ?", []any{c.seq}, []any{&c.payload},
+			func() error { return nil }); err != nil {
+			return err
+		}
+	}
+	cl := c.row.claim()
+	t.w.claims.add(cl)
+	h.claims = append(h.claims, cl)
+	h.bytes += c.payloadSize
+	job := c.job(t.w.names)
+	job.Payload.Data = c.payload
+	h.reply.Claims = append(h.reply.Claims, broker.Claimed{Job: job, Token: c.token, Begun: begun})
 	return nil
 }

@@ -3,6 +3,7 @@ package sqlitebroker
 import (
 	"context"
 	"database/sql"
+	"strconv"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
@@ -20,7 +21,7 @@ func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distr
 		return nil, err
 	}
 	var list []distro.Change
-	err = b.read(ctx, func(tx *sql.Tx) error {
+	err = b.read(ctx, "read the feed behind "+strconv.Quote(cursor), func(tx *sql.Tx) error {
 		list, err = b.changes(ctx, tx, behind, limit)
 		return err
 	})

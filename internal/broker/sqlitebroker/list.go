@@ -30,7 +30,7 @@ func (b *Broker) List(ctx context.Context, q broker.ListQuery) (broker.Page, err
 		before = math.MaxInt64
 	}
 	var page broker.Page
-	err = b.read(ctx, func(tx *sql.Tx) error {
+	err = b.read(ctx, "list jobs", func(tx *sql.Tx) error {
 		// One more than asked for tells whether there is a next page.
 		seqs, err := b.match(ctx, tx, q, before, limit+1)
 		if err != nil {
@@ -48,6 +48,17 @@ func (b *Broker) List(ctx context.Context, q broker.ListQuery) (broker.Page, err
 	}
 	return page, nil
 }
+
+// Jobs of one queue, function and status, newest first. Those that run stand
+// among the queued ones in the index, and are few.
+const (
+	inStatus = `SELECT seq FROM jobs INDEXED BY jobs_list
+		WHERE queue = ? AND function = ? AND status = ? AND seq < ? AND seq > ?
+		AND NOT EXISTS (SELECT * FROM claims WHERE claims.seq = jobs.seq AND begun) ORDER BY seq DESC LIMIT ?`
+	inClaims = `SELECT claims.seq FROM claims CROSS JOIN jobs ON jobs.seq = claims.seq
+		WHERE queue = ? AND function = ? AND iif(begun, 4, 3) = ? AND claims.seq < ? AND claims.seq > ?
+		ORDER BY claims.seq DESC LIMIT ?`
+)
 
 // match returns the newest seqs before a seq that match q, newest first.
 //
@@ -67,20 +78,15 @@ func (b *Broker) match(ctx context.Context, tx *sql.Tx, q broker.ListQuery, befo
 	if err != nil {
 		return nil, err
 	}
-	stmt, err := tx.PrepareContext(ctx, `SELECT seq FROM jobs INDEXED BY jobs_list
-		WHERE queue = ? AND function = ? AND status = ? AND seq < ? AND seq > ? ORDER BY seq DESC LIMIT ?`)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = stmt.Close() }() // ends with the transaction anyway
 	after := int64(math.MinInt64)
 	for _, k := range keys {
-		rows, err := stmt.QueryContext(ctx, k.queue, k.function, k.status, before, after, limit)
-		if err != nil {
-			return nil, err
+		text := inStatus
+		if k.status == started {
+			text = inClaims
 		}
 		found := len(seqs)
-		if err := scanAll(rows, []any{&seq}, collect); err != nil {
+		err := each(ctx, tx, text, []any{k.queue, k.function, k.status, before, after, limit}, []any{&seq}, collect)
+		if err != nil {
 			return nil, err
 		}
 		if len(seqs) == found {
@@ -125,7 +131,7 @@ func (b *Broker) show(ctx context.Context, tx *sql.Tx, seqs []int64) ([]distro.J
 	if len(seqs) == 0 {
 		return nil, nil
 	}
-	stmt, err := tx.PrepareContext(ctx, "SELECT "+rowColumns+" FROM jobs WHERE seq = ?")
+	stmt, err := tx.PrepareContext(ctx, "SELECT "+rowColumns+" FROM "+sourceOfRows+" WHERE jobs.seq = ?")
 	if err != nil {
 		return nil, err
 	}

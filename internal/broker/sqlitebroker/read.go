@@ -12,11 +12,11 @@ import (
 // Get implements broker.Broker.
 func (b *Broker) Get(ctx context.Context, ids []string) ([]distro.Job, error) {
 	var jobs []distro.Job
-	err := b.read(ctx, func(tx *sql.Tx) error {
+	err := b.read(ctx, "get jobs", func(tx *sql.Tx) error {
 		var r row
 		var s stored
 		dest := append(r.dest(), s.dest()...)
-		stmt, err := tx.PrepareContext(ctx, "SELECT "+rowColumns+", "+storedColumns+` FROM jobs
+		stmt, err := tx.PrepareContext(ctx, "SELECT "+rowColumns+", "+storedColumns+" FROM "+sourceOfRows+`
 			LEFT JOIN payloads ON payloads.seq = jobs.seq LEFT JOIN results ON results.seq = jobs.seq WHERE id = ?`)
 		if err != nil {
 			return err
@@ -94,7 +94,7 @@ func (s *stored) result() *distro.Result {
 // Counts implements broker.Broker.
 func (b *Broker) Counts(ctx context.Context) (broker.Counts, error) {
 	var c broker.Counts
-	err := b.read(ctx, func(tx *sql.Tx) error {
+	err := b.read(ctx, "count jobs", func(tx *sql.Tx) error {
 		var err error
 		c, err = b.count(ctx, tx)
 		return err
@@ -154,11 +154,10 @@ func (b *Broker) count(ctx context.Context, tx *sql.Tx) (broker.Counts, error) {
 // oldestAt finds the job that waits longest: the first of those that joined at
 // the back, or one of those that were put to the front.
 func oldestAt(ctx context.Context, tx *sql.Tx, queue int64, info *distro.QueueInfo) error {
-	const index = "FROM jobs INDEXED BY jobs_waiting WHERE status = 3 AND claim = '' AND queue = "
 	var at int64
 	err := tx.QueryRowContext(ctx, `SELECT ifnull(min(at), 0) FROM (
-			SELECT * FROM (SELECT enqueued_at AS at `+index+`? AND pos > 0 ORDER BY pos LIMIT 1)
-			UNION ALL SELECT min(enqueued_at) `+index+`? AND pos < 0)`, queue, queue).Scan(&at)
+			SELECT * FROM (SELECT enqueued_at AS at FROM waiting WHERE queue = ? AND pos > 0 ORDER BY pos LIMIT 1)
+			UNION ALL SELECT min(enqueued_at) FROM waiting WHERE queue = ? AND pos < 0)`, queue, queue).Scan(&at)
 	info.OldestAt = moment(at)
 	return err
 }

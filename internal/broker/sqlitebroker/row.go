@@ -8,16 +8,21 @@ import (
 	"github.com/distro-orchestrator/distro"
 )
 
-// rowColumns are the columns of a row, in the order of dest.
-const rowColumns = `jobs.seq, id, queue, function, status, claim, holder, stop, pos, created_at, enqueued_at, due_at,
-	jobs.started_at, jobs.ended_at, expires_at, jobs.attempt, retries_left, jobs.worker, timeout, ttl, result_ttl,
-	failure_ttl, retry_intervals, fingerprint, serializer, payload_size`
+// rowColumns are the columns of a row, in the order of dest, where rows come
+// from sourceOfRows: what a claim says goes before what its job says.
+const (
+	rowColumns = `jobs.seq, id, jobs.queue, function, iif(begun, 4, status), ifnull(token, ''), ifnull(holder, ''),
+		ifnull(stop, 0), jobs.pos, created_at, jobs.enqueued_at, due_at, iif(begun, begun_at, jobs.started_at), jobs.ended_at,
+		expires_at, ifnull(claims.attempt, jobs.attempt), retries_left, iif(begun, holder, jobs.worker), timeout, ttl,
+		result_ttl, failure_ttl, retry_intervals, fingerprint, serializer, payload_size`
+	sourceOfRows = `jobs LEFT JOIN claims ON claims.seq = jobs.seq`
+)
 
-// row is a row of jobs without what may be large.
+// row is a job without what may be large.
 type row struct {
 	jobRef
 	status                       int
-	claim, holder                string
+	token, holder                string // of its claim
 	stop                         bool
 	pos                          int64
 	createdAt, enqueuedAt, dueAt int64
@@ -35,7 +40,7 @@ type row struct {
 // dest is where a row is scanned to.
 func (r *row) dest() []any {
 	return []any{
-		&r.seq, &r.id, &r.queue, &r.function, &r.status, &r.claim, &r.holder, &r.stop, &r.pos, &r.createdAt, &r.enqueuedAt, &r.dueAt,
+		&r.seq, &r.id, &r.queue, &r.function, &r.status, &r.token, &r.holder, &r.stop, &r.pos, &r.createdAt, &r.enqueuedAt, &r.dueAt,
 		&r.startedAt, &r.endedAt, &r.expiresAt, &r.attempt, &r.retriesLeft, &r.worker, &r.timeout, &r.ttl, &r.resultTTL,
 		&r.failureTTL, &r.retryIntervals, &r.fingerprint, &r.serializer, &r.payloadSize,
 	}
@@ -66,11 +71,11 @@ func (r *row) job(n *names) distro.Job {
 	}
 }
 
-// claimed is the claim that holder has on the row's job.
-func (r *row) claimed(token, holder string) *claim {
+// claim is the claim that there is on the row's job.
+func (r *row) claim() *claim {
 	return &claim{
-		jobRef: r.jobRef, token: token, holder: holder,
-		begun: r.status == started, stop: r.stop, pos: r.pos, attempt: r.attempt, startedAt: r.startedAt,
+		jobRef: r.jobRef, token: r.token, holder: r.holder,
+		begun: r.status == started, stop: r.stop, pos: r.pos, attempt: r.attempt, startedAt: r.startedAt, enqueuedAt: r.enqueuedAt,
 		retriesLeft: r.retriesLeft, retryIntervals: r.retryIntervals,
 		ttl: r.ttl, resultTTL: r.resultTTL, failureTTL: r.failureTTL,
 	}

@@ -21,14 +21,18 @@ const schemaVersion = 1
 
 // Times are microseconds UTC and durations nanoseconds; 0 and ” say "none".
 //
-// A job waits in its queue while it is queued and not claimed; pos orders the
+// A job that waits in its queue has a row in waiting, whose pos orders the
 // queue: places are numbered upwards without end, and what is put to the front
 // stands at minus its place. queued_no is the place a job had when it joined
-// its waiting list, so that Empty can tell who stood there before. A job is
-// claimed while claim holds a token; holder is then the worker's name.
+// its waiting list, so that Empty can tell who stood there before.
 //
-// Counts are kept by queue, function and status, and under status 0 for the
-// jobs that wait. List finds by them which ranges of jobs_list hold jobs.
+// A job that is claimed has a row in claims instead, and its own row is left
+// as it was until the attempt has ended: a claim costs one narrow row, not a
+// change of a wide one and of all indexes that hold its status. The status
+// "started" therefore never stands in jobs; sourceOfRows tells it.
+//
+// Counts are kept by queue, function and true status, and under status 0 for
+// the jobs that wait. List finds by them which ranges of jobs_list hold jobs.
 const schema = `
 CREATE TABLE names (
 	id   INTEGER PRIMARY KEY,
@@ -40,11 +44,7 @@ CREATE TABLE jobs (
 	queue           INTEGER NOT NULL,
 	function        INTEGER NOT NULL,
 	status          INTEGER NOT NULL,
-	claim           TEXT    NOT NULL DEFAULT '',
-	holder          TEXT    NOT NULL DEFAULT '',
-	stop            INTEGER NOT NULL DEFAULT 0,
 	pos             INTEGER NOT NULL DEFAULT 0,
-	queued_no       INTEGER NOT NULL DEFAULT 0,
 	created_at      INTEGER NOT NULL,
 	enqueued_at     INTEGER NOT NULL DEFAULT 0,
 	due_at          INTEGER NOT NULL DEFAULT 0,
@@ -67,10 +67,25 @@ CREATE TABLE jobs (
 	payload         BLOB
 );
 CREATE INDEX jobs_list     ON jobs (queue, function, status);
-CREATE INDEX jobs_waiting  ON jobs (queue, pos, queued_no, enqueued_at) WHERE status = 3 AND claim = '';
-CREATE INDEX jobs_claimed  ON jobs (seq)        WHERE claim <> '';
 CREATE INDEX jobs_due      ON jobs (due_at)     WHERE status = 1;
-CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE expires_at > 0 AND claim = '';
+CREATE INDEX jobs_expiring ON jobs (expires_at) WHERE expires_at > 0;
+CREATE TABLE waiting (
+	queue       INTEGER NOT NULL,
+	pos         INTEGER NOT NULL,
+	seq         INTEGER NOT NULL,
+	queued_no   INTEGER NOT NULL,
+	enqueued_at INTEGER NOT NULL,
+	PRIMARY KEY (queue, pos)
+) WITHOUT ROWID;
+CREATE TABLE claims (
+	seq        INTEGER PRIMARY KEY,
+	token      TEXT    NOT NULL,
+	holder     TEXT    NOT NULL,
+	begun      INTEGER NOT NULL,
+	stop       INTEGER NOT NULL,
+	attempt    INTEGER NOT NULL,
+	begun_at   INTEGER NOT NULL
+);
 CREATE TABLE payloads (
 	seq  INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
 	data BLOB NOT NULL

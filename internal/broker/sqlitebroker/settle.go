@@ -2,7 +2,6 @@ package sqlitebroker
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
@@ -22,7 +21,7 @@ func (t *txn) settle(ctx context.Context, worker string, s *broker.Settlement) (
 
 // settledBefore says why a settlement has no claim.
 func (t *txn) settledBefore(ctx context.Context, s *broker.Settlement) (broker.SettleStatus, error) {
-	if err := t.writeEnds(ctx); err != nil { // perhaps earlier in this very call
+	if err := t.catchUp(ctx); err != nil { // it may have ended in this very call
 		return 0, err
 	}
 	status := broker.SettleGone
@@ -41,10 +40,7 @@ func (t *txn) settledBefore(ctx context.Context, s *broker.Settlement) (broker.S
 // endAttempt ends the attempt of a begun claim: the job is retried, kept, or
 // deleted where it is not to be kept at all.
 func (t *txn) endAttempt(ctx context.Context, cl *claim, res distro.Result) error {
-	t.w.claims.remove(cl)
-	if cl.stop {
-		t.touchHolder(cl.holder)
-	}
+	t.endClaim(cl)
 	ended := change{outcome: res.Outcome, attempt: cl.attempt, token: cl.token}
 	if res.Outcome.Retries() && cl.retriesLeft > 0 {
 		if err := t.retry(ctx, cl, res.Outcome, ended); err != nil {
@@ -61,7 +57,7 @@ func (t *txn) endAttempt(ctx context.Context, cl *claim, res distro.Result) erro
 	if keep == 0 {
 		return t.delete(ctx, cl.jobRef, status, cl.attempt)
 	}
-	end := attemptEnd{seq: cl.seq, status: status, outcome: res.Outcome}
+	end := attemptEnd{claim: cl, status: status, outcome: res.Outcome, endedAt: t.now}
 	if keep > 0 {
 		end.expiresAt = after(t.now, keep)
 	}
@@ -82,25 +78,31 @@ func (t *txn) retry(ctx context.Context, cl *claim, outcome distro.Outcome, ende
 			return err
 		}
 	}
-	if _, err := t.exec(ctx, `UPDATE jobs SET status = ?, claim = '', holder = '', stop = 0,
-			settled = ?, settled_outcome = ?, ended_at = ?, expires_at = ?, retries_left = ?,
-			pos = ?, queued_no = ?, due_at = ?, enqueued_at = iif(? = 3, ?, enqueued_at)
-		WHERE seq = ?`, status, cl.token, string(outcome), t.now, expiresAt, cl.retriesLeft-1,
-		place, place, dueAt, status, t.now, cl.seq); err != nil {
+	if _, err := t.exec(ctx, `UPDATE jobs SET status = ?, settled = ?, settled_outcome = ?, attempt = ?, worker = ?,
+			started_at = ?, ended_at = ?, expires_at = ?, retries_left = ?, pos = ?, due_at = ?,
+			enqueued_at = iif(? = 3, ?, enqueued_at)
+		WHERE seq = ?`, status, cl.token, string(outcome), cl.attempt, cl.holder,
+		cl.startedAt, t.now, expiresAt, cl.retriesLeft-1, place, dueAt, status, t.now, cl.seq); err != nil {
 		return err
 	}
 	t.move(cl.jobRef, started, noStatus)
-	t.arrived(cl.jobRef, status, dueAt)
+	t.arrived(cl.jobRef, status, place, dueAt)
 	t.changed(cl.jobRef, status, ended)
 	return nil
 }
 
 // attemptEnd is the end of an attempt that no other follows.
 type attemptEnd struct {
-	seq       int64
+	*claim
 	status    int
 	outcome   distro.Outcome
+	endedAt   int64
 	expiresAt int64
+}
+
+// row is the end as catchUp writes it.
+func (e attemptEnd) row() []any {
+	return []any{e.seq, e.status, e.token, string(e.outcome), e.attempt, e.holder, e.startedAt, e.endedAt, e.expiresAt}
 }
 
 // attemptResult is a result to be stored.
@@ -124,7 +126,7 @@ func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) err
 	}
 	t.results = append(t.results, attemptResult{cl.seq, res})
 	if len(res.Pickle)+len(res.View.Text) > maxHeld/atOnce {
-		return t.writeEnds(ctx)
+		return t.catchUp(ctx)
 	}
 	return nil
 }
@@ -136,7 +138,7 @@ const (
 )
 
 // row is the result as a row of results.
-func (r *attemptResult) row() []any {
+func (r attemptResult) row() []any {
 	flags := 0
 	if r.View.JSON {
 		flags |= viewJSON
@@ -153,26 +155,6 @@ func (r *attemptResult) row() []any {
 		int64(r.CPUTime), r.Pickle, r.View.Text, flags,
 		string(f.Kind), f.Type, f.Message, f.Traceback, f.ExitCode, f.Signal,
 	}
-}
-
-// writeEnds writes the ends of attempts and the results that came together.
-func (t *txn) writeEnds(ctx context.Context) error {
-	err := insertMany(ctx, t, t.ends, `UPDATE jobs SET settled = claim, claim = '', holder = '', stop = 0,
-			status = e.column2, settled_outcome = e.column3, ended_at = e.column4, expires_at = e.column5
-			FROM (VALUES `, "(?, ?, ?, ?, ?)", ") AS e WHERE jobs.seq = e.column1", func(e attemptEnd) []any {
-		return []any{e.seq, e.status, string(e.outcome), t.now, e.expiresAt}
-	})
-	if err != nil {
-		return fmt.Errorf("end attempts: %w", err)
-	}
-	err = insertMany(ctx, t, t.results, `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at,
-			peak_memory, cpu_time, pickle, view, view_flags, kind, type, message, traceback, exit_code, signal) VALUES `,
-		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "", func(r attemptResult) []any { return r.row() })
-	if err != nil {
-		return fmt.Errorf("store results: %w", err)
-	}
-	t.ends, t.results = nil, nil
-	return nil
 }
 
 // delete deletes a job of this status with all that belongs to it.

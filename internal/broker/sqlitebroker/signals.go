@@ -12,9 +12,9 @@ import (
 // wakes those whose interest has come about. A waiter looks before it sleeps,
 // under the same lock, so none is missed.
 type signals struct {
-	mu      sync.Mutex
-	closed  bool
-	waiters map[*waiter]struct{}
+	mu        sync.Mutex
+	closed    bool
+	listeners map[*listener]struct{}
 
 	waiting  map[string]bool // queues with jobs that wait
 	paused   map[string]bool
@@ -24,7 +24,7 @@ type signals struct {
 	feedLast int64
 }
 
-type waiter struct {
+type listener struct {
 	interest broker.Interest
 	cursor   int64
 	woken    chan struct{}
@@ -32,8 +32,8 @@ type waiter struct {
 
 func newSignals() *signals {
 	return &signals{
-		waiters: map[*waiter]struct{}{},
-		waiting: map[string]bool{}, paused: map[string]bool{}, stops: map[string]bool{},
+		listeners: map[*listener]struct{}{},
+		waiting:   map[string]bool{}, paused: map[string]bool{}, stops: map[string]bool{},
 	}
 }
 
@@ -46,7 +46,7 @@ func (b *Broker) Wait(ctx context.Context, in broker.Interest) error {
 	if err != nil {
 		return err
 	}
-	w := &waiter{interest: in, cursor: cursor, woken: make(chan struct{})}
+	w := &listener{interest: in, cursor: cursor, woken: make(chan struct{})}
 	if !b.signals.enlist(w) {
 		return b.signals.closedErr()
 	}
@@ -60,20 +60,20 @@ func (b *Broker) Wait(ctx context.Context, in broker.Interest) error {
 }
 
 // enlist has w woken when its interest comes about; false if it already has.
-func (s *signals) enlist(w *waiter) bool {
+func (s *signals) enlist(w *listener) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.matches(w) {
 		return false
 	}
-	s.waiters[w] = struct{}{}
+	s.listeners[w] = struct{}{}
 	return true
 }
 
-func (s *signals) discharge(w *waiter) {
+func (s *signals) discharge(w *listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.waiters, w)
+	delete(s.listeners, w)
 }
 
 func (s *signals) closedErr() error {
@@ -86,7 +86,7 @@ func (s *signals) closedErr() error {
 }
 
 // matches reports whether what w waits for is there. The lock is held.
-func (s *signals) matches(w *waiter) bool {
+func (s *signals) matches(w *listener) bool {
 	in := w.interest
 	if !s.paused[""] {
 		for _, q := range in.Queues {
@@ -102,9 +102,9 @@ func (s *signals) matches(w *waiter) bool {
 
 // wake wakes whoever has what he waits for. The lock is held.
 func (s *signals) wake() {
-	for w := range s.waiters {
+	for w := range s.listeners {
 		if s.closed || s.matches(w) {
-			delete(s.waiters, w)
+			delete(s.listeners, w)
 			close(w.woken)
 		}
 	}

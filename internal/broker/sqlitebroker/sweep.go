@@ -66,8 +66,8 @@ func (t *txn) sweep(ctx context.Context, limit int) (s broker.Swept, err error) 
 
 // queueDue queues scheduled jobs whose time has come, the earliest first.
 func (t *txn) queueDue(ctx context.Context, limit int) (int, error) {
-	list, err := t.find(ctx, `FROM jobs INDEXED BY jobs_due
-		WHERE status = 1 AND due_at <= ? ORDER BY due_at, seq LIMIT ?`, t.now, limit)
+	list, err := t.find(ctx, "FROM "+sourceOfRows+`
+		WHERE status = 1 AND due_at <= ? ORDER BY due_at, jobs.seq LIMIT ?`, t.now, limit)
 	if err != nil {
 		return 0, err
 	}
@@ -81,8 +81,8 @@ func (t *txn) queueDue(ctx context.Context, limit int) (int, error) {
 
 // expire deletes jobs whose time to be kept has passed.
 func (t *txn) expire(ctx context.Context, limit int) (int, error) {
-	list, err := t.find(ctx, `FROM jobs INDEXED BY jobs_expiring
-		WHERE expires_at > 0 AND claim = '' AND expires_at <= ? ORDER BY expires_at, seq LIMIT ?`, t.now, limit)
+	list, err := t.find(ctx, "FROM "+sourceOfRows+`
+		WHERE expires_at > 0 AND expires_at <= ? AND token IS NULL ORDER BY expires_at, jobs.seq LIMIT ?`, t.now, limit)
 	if err != nil {
 		return 0, err
 	}

@@ -16,11 +16,15 @@ type txn struct {
 	began bool  // SQLite's transaction; it begins at the first statement that writes
 	now   int64 // of the running operation
 
-	// Written together, at the end of the operation or of the transaction.
+	// Put off, to be written together: by catchUp before anything reads what
+	// they change,
+	freed   []int64 // jobs whose claims ended
+	joined  []waiter
 	ends    []attemptEnd
 	results []attemptResult
-	feed    []change
-	counts  map[countKey]int
+	// and at the commit.
+	feed   []change
+	counts map[countKey]int
 
 	// For the signals, after the commit.
 	queues    map[int64]bool  // that gained or lost waiting jobs
@@ -67,11 +71,11 @@ func (w *writer) exec(ctx context.Context, text string, args ...any) (sql.Result
 }
 
 func (t *txn) commit(ctx context.Context) error {
-	if !t.began {
-		return nil
-	}
 	if err := t.flush(ctx); err != nil {
 		return err
+	}
+	if !t.began {
+		return nil
 	}
 	if _, err := t.w.exec(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -105,10 +109,11 @@ func (t *txn) count(queue, function int64, status, jobs int) {
 // atOnce is how many rows one statement writes at most.
 const atOnce = 32
 
-// insertMany runs a statement that ends in rows of values for all of list,
-// with as few executions as can be: more than half of the cost of a row is the
-// statement around it. args are what a row's values are.
-func insertMany[E any](ctx context.Context, t *txn, list []E, before, row, after string, args func(E) []any) error {
+// execMany runs a statement that ends in rows of values for all of list,
+// with as few executions as can be: much of the cost of a row is the statement
+// around it. OR ROLLBACK in a statement spares SQLite the means to undo it
+// alone, since any error ends the transaction here. args are a row's values.
+func execMany[E any](ctx context.Context, t *txn, list []E, before, row, after string, args func(E) []any) error {
 	for part := range slices.Chunk(list, atOnce) {
 		text := before + row + strings.Repeat(", "+row, len(part)-1) + after
 		var all []any
@@ -122,9 +127,40 @@ func insertMany[E any](ctx context.Context, t *txn, list []E, before, row, after
 	return nil
 }
 
-// flush writes the feed and the counts.
+// catchUp writes what was put off.
+func (t *txn) catchUp(ctx context.Context) error {
+	err := execMany(ctx, t, t.freed, "DELETE FROM claims WHERE seq IN (", "?", ")", func(seq int64) []any { return []any{seq} })
+	if err != nil {
+		return fmt.Errorf("end claims: %w", err)
+	}
+	err = execMany(ctx, t, t.joined, "INSERT OR ROLLBACK INTO waiting (queue, pos, seq, queued_no, enqueued_at) VALUES ",
+		"(?, ?, ?, ?, ?)", "", func(w waiter) []any { return []any{w.queue, w.pos, w.seq, w.no, w.enqueuedAt} })
+	if err != nil {
+		return fmt.Errorf("write who waits: %w", err)
+	}
+	err = execMany(ctx, t, t.ends, `UPDATE OR ROLLBACK jobs SET status = e.column2, settled = e.column3,
+			settled_outcome = e.column4, attempt = e.column5, worker = e.column6, started_at = e.column7,
+			ended_at = e.column8, expires_at = e.column9
+			FROM (VALUES `, "(?, ?, ?, ?, ?, ?, ?, ?, ?)", ") AS e WHERE jobs.seq = e.column1", attemptEnd.row)
+	if err != nil {
+		return fmt.Errorf("end attempts: %w", err)
+	}
+	err = execMany(ctx, t, t.results, `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at,
+			peak_memory, cpu_time, pickle, view, view_flags, kind, type, message, traceback, exit_code, signal) VALUES `,
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "", attemptResult.row)
+	if err != nil {
+		return fmt.Errorf("store results: %w", err)
+	}
+	t.freed, t.joined, t.ends, t.results = nil, nil, nil, nil
+	return nil
+}
+
+// flush writes what is written together at the end of the transaction.
 func (t *txn) flush(ctx context.Context) error {
-	err := insertMany(ctx, t, t.feed, "INSERT INTO feed (no, job, queue, status, outcome, attempt, token, at) VALUES ",
+	if err := t.catchUp(ctx); err != nil {
+		return err
+	}
+	err := execMany(ctx, t, t.feed, "INSERT OR ROLLBACK INTO feed (no, job, queue, status, outcome, attempt, token, at) VALUES ",
 		"(?, ?, ?, ?, ?, ?, ?, ?)", "", func(c change) []any {
 			t.w.feedLast++
 			return []any{t.w.feedLast, c.job, c.queue, c.status, string(c.outcome), c.attempt, c.token, c.at}
