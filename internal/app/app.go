@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type App struct {
 	scheduler *scheduler.Scheduler
 	api       *httpapi.Server
 	listener  net.Listener
+	tls       *tls.Config // nil: none
 	draining  atomic.Bool
 	closers   []closer // in the order of opening
 }
@@ -128,12 +130,27 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.tls, err = loadTLS(cfg); err != nil {
+		return err
+	}
 	a.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("%w: choose another address with --listen", err)
 	}
 	a.onClose("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
 	return nil
+}
+
+// loadTLS reads the certificate of the API; nil: it is served without TLS.
+func loadTLS(cfg config.Config) (*tls.Config, error) {
+	if cfg.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return nil, distro.Invalid("tls_cert", "no certificate with its key (tls_key) can be loaded: %v", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
 }
 
 func (a *App) openWorker(queue broker.Broker, printed *output.Store, interpreter python.Interpreter) error {
@@ -210,8 +227,8 @@ func (a *App) serve(ctx context.Context) error {
 	server := a.api.HTTPServer()
 	ended := make(chan error, 1)
 	go func() {
-		if a.opts.Config.TLSCert != "" {
-			ended <- server.ServeTLS(a.listener, a.opts.Config.TLSCert, a.opts.Config.TLSKey)
+		if server.TLSConfig = a.tls; a.tls != nil {
+			ended <- server.ServeTLS(a.listener, "", "")
 		} else {
 			ended <- server.Serve(a.listener)
 		}

@@ -61,6 +61,16 @@ func TestAnOrchestratorServesAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestACertificateThatCannotBeLoadedIsNamedAtTheStart(t *testing.T) {
+	t.Parallel()
+	opts := options(t, map[string]string{"workers": "0"})
+	opts.Config.TLSCert, opts.Config.TLSKey = filepath.Join(t.TempDir(), "cert.pem"), "key.pem"
+	_, err := app.New(t.Context(), opts)
+	if distro.ErrorCode(err) != distro.CodeInvalid || !strings.HasPrefix(err.Error(), "tls_cert: ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestADataDirectoryHasOneOwner(t *testing.T) {
 	t.Parallel()
 	opts := options(t, map[string]string{"workers": "0"})

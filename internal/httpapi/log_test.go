@@ -27,10 +27,7 @@ func (b *bundle) write(w *output.Writer, stream output.Stream, text string) {
 
 func (b *bundle) writer(id string) *output.Writer {
 	b.t.Helper()
-	w, err := b.output.Writer(id, 1)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	w := b.output.Writer(id, 1)
 	return w
 }
 

@@ -18,10 +18,7 @@ func TestPruneRemovesOldOutputInStepsAndNoneInUse(t *testing.T) {
 	s := open(t, dir, output.Options{MaxPerJob: 16 << 10})
 	const old = 12
 	for i := range old {
-		w, err := s.Writer(fmt.Sprintf("old-%d", i), 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := s.Writer(fmt.Sprintf("old-%d", i), 1)
 		write(t, w, output.Stdout, strings.Repeat("x\n", 500)) // with a tail
 		w.Close()
 	}
@@ -40,10 +37,7 @@ func TestPruneRemovesOldOutputInStepsAndNoneInUse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	fresh, err := s.Writer("fresh", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fresh := s.Writer("fresh", 1)
 	write(t, fresh, output.Stdout, "x\n")
 	fresh.Close()
 
@@ -51,6 +45,7 @@ func TestPruneRemovesOldOutputInStepsAndNoneInUse(t *testing.T) {
 	var bytes int64
 	for n := 5; n == 5; steps++ {
 		var freed int64
+		var err error
 		if n, freed, err = s.Prune(t.Context(), at.Add(time.Hour), 5); err != nil {
 			t.Fatal(err)
 		}

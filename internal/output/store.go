@@ -72,16 +72,13 @@ func Open(dir string, o Options) (*Store, error) {
 // Writer returns a writer that appends to the output of a job. Close it. It
 // makes no file before something is written. A job may have several writers,
 // as when an attempt was lost and runs elsewhere.
-func (s *Store) Writer(jobID string, attempt int) (*Writer, error) {
-	if jobID == "" || attempt < 1 {
-		return nil, fmt.Errorf("write output of job %q: attempt %d: both must be set", jobID, attempt)
-	}
+func (s *Store) Writer(jobID string, attempt int) *Writer {
 	f := s.acquire(jobID)
 	w := &Writer{job: f, attempt: attempt}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writers = append(f.writers, w)
-	return w, nil
+	return w
 }
 
 // Wait returns when a job's output may have changed since the Read that gave

@@ -26,19 +26,17 @@ type Call struct {
 // by one goroutine per stream, and holds the process back while it blocks.
 type Output func(stderr bool, p []byte)
 
-// Attempt is a call that runs.
+// Attempt is a call to run once.
 type Attempt struct {
 	runners *Runners
 	call    Call
 	output  Output
 	stops   chan stopOrder
-	done    chan struct{}
-	closed  chan struct{}
-	result  distro.Result
 
-	// Only run touches these.
-	kind  distro.FailureKind // why the process was ended; empty: it was not
-	timer *time.Timer        // until the kill that follows
+	// Only Run touches these.
+	result distro.Result
+	kind   distro.FailureKind // why the process was ended; empty: it was not
+	timer  *time.Timer        // until the kill that follows
 }
 
 type stopOrder struct {
@@ -46,31 +44,15 @@ type stopOrder struct {
 	grace time.Duration
 }
 
-// Start begins an attempt. The context bounds the wait for a process only.
-// Whoever starts an attempt waits for Closed.
-func (r *Runners) Start(ctx context.Context, call Call, output Output) *Attempt {
-	a := &Attempt{
-		runners: r, call: call, output: output,
-		stops: make(chan stopOrder, 4), done: make(chan struct{}), closed: make(chan struct{}),
-	}
-	go a.run(ctx)
-	return a
+// Attempt prepares an attempt; Run runs it.
+func (r *Runners) Attempt(call Call, output Output) *Attempt {
+	return &Attempt{runners: r, call: call, output: output, stops: make(chan stopOrder, 4)}
 }
-
-// Done is closed when Result is known and nothing of an attempt that did not
-// finish lives any more. A finished one may still be going: its slot is free.
-func (a *Attempt) Done() <-chan struct{} { return a.done }
-
-// Closed is closed when nothing of the attempt lives and Output has had
-// everything.
-func (a *Attempt) Closed() <-chan struct{} { return a.closed }
-
-// Result is what the attempt left behind. Only after Done.
-func (a *Attempt) Result() distro.Result { return a.result }
 
 // Stop ends the attempt: at once when grace is 0, else by SIGTERM first. The
 // kind is what the failure says then: FailureStopped, or FailureLost where the
-// worker ends. An attempt that finishes all the same is finished.
+// worker ends. An attempt that finishes all the same is finished. It may be
+// called before Run, and by any goroutine.
 func (a *Attempt) Stop(kind distro.FailureKind, grace time.Duration) {
 	select {
 	case a.stops <- stopOrder{kind, grace}:
@@ -78,14 +60,16 @@ func (a *Attempt) Stop(kind distro.FailureKind, grace time.Duration) {
 	}
 }
 
-func (a *Attempt) run(ctx context.Context) {
-	defer close(a.closed)
+// Run runs the attempt and returns what it left behind. Then Output has had
+// everything, and nothing lives any more of an attempt that did not finish; the
+// process of a finished one may still be going. The context bounds the wait for
+// a process only.
+func (a *Attempt) Run(ctx context.Context) distro.Result {
 	a.result = distro.Result{Attempt: a.call.Attempt, Worker: a.call.Worker, StartedAt: time.Now().UTC()}
 	p, f, err := a.hand(ctx)
 	if err != nil {
 		a.fail(&distro.Failure{Kind: distro.FailureStart, Message: err.Error()})
-		close(a.done)
-		return
+		return a.result
 	}
 	if !a.runners.spare() {
 		a.runners.refill()
@@ -93,28 +77,26 @@ func (a *Attempt) run(ctx context.Context) {
 	if f == nil {
 		f = a.watch(p)
 	}
-	pooled := a.take(p, f)
-	if pooled {
+	serves := a.take(p, f)
+	switch {
+	case serves:
 		a.release(p)
 		a.runners.put(p)
-		close(a.done)
-		return
-	}
-	early := a.result.Outcome == distro.OutcomeFinished
-	if early {
-		p.drain()
+	case a.result.Outcome == distro.OutcomeFinished:
+		a.release(p)
 		a.runners.dying <- struct{}{}
-		close(a.done)
 		a.runners.refill()
+		a.runners.tails.Go(func() {
+			a.outlive(p)
+			a.runners.ended(p)
+			<-a.runners.dying
+		})
+	default:
+		a.outlive(p)
+		a.release(p)
+		a.runners.ended(p)
 	}
-	a.outlive(p)
-	a.release(p)
-	a.runners.ended(p)
-	if early {
-		<-a.runners.dying
-	} else {
-		close(a.done)
-	}
+	return a.result
 }
 
 // hand gives the call to a process. A pooled process may decline because a

@@ -31,7 +31,7 @@ func TestJobsGoOnAfterTheZygoteDied(t *testing.T) {
 	if err := syscall.Kill(zygote, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	<-a.Closed()
+	<-a.Done()
 	if r := a.Result(); r.Outcome != distro.OutcomeLost {
 		t.Errorf("outcome %q, %+v", r.Outcome, r.Failure)
 	}
@@ -153,11 +153,11 @@ func TestAPicklePayloadRuns(t *testing.T) {
 	b.write("p.py", "def add(a, b):\n    return a + b\n")
 	// pickle.dumps(("p.add", None, (2,), {"b": 3}), 0)
 	payload := "(Vp.add\nN(I2\ntp0\n(dp1\nVb\nI3\nstp2\n."
-	a := b.runners.Start(t.Context(), python.Call{
+	a := begin(t, b.runners, python.Call{
 		JobID: "p", Queue: "default", Worker: "w", Attempt: 1, Timeout: distro.Forever, Artifacts: "p",
 		Payload: distro.Payload{Serializer: distro.SerializerPickle, Data: []byte(payload)},
 	}, func(bool, []byte) {})
-	<-a.Closed()
+	<-a.Done()
 	if r := a.Result(); r.View.Text != "5" {
 		t.Errorf("%q, %+v", r.View.Text, r.Failure)
 	}

@@ -67,7 +67,7 @@ func (o Options) withDefaults() Options {
 }
 
 // Runners keeps processes ready and runs attempts in them. Run must be running
-// for Start to make progress.
+// for attempts to make progress.
 type Runners struct {
 	opts    Options
 	source  source
@@ -75,7 +75,8 @@ type Runners struct {
 	scratch *scratches
 	idle    chan *runner
 	buffers sync.Pool
-	dying   chan struct{} // one element per process that answered and has not ended
+	dying   chan struct{}  // one element per process that answered and has not ended
+	tails   sync.WaitGroup // their ends
 
 	mu      sync.Mutex
 	ordered int // asked of source and not delivered
@@ -130,6 +131,7 @@ func (r *Runners) Isolation() Isolation { return r.source.isolation() }
 func (r *Runners) Run(ctx context.Context) error {
 	r.refill()
 	err := r.source.run(ctx)
+	r.tails.Wait()
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}

@@ -88,12 +88,31 @@ func (p *printed) take(stderr bool, b []byte) {
 	}
 }
 
-func (b *bundle) start(function, args string, timeout time.Duration, out python.Output) *python.Attempt {
+// started is an attempt that runs beside the test.
+type started struct {
+	*python.Attempt
+	done   chan struct{}
+	result distro.Result
+}
+
+func (s *started) Done() <-chan struct{} { return s.done }
+func (s *started) Result() distro.Result { return s.result }
+
+func begin(t *testing.T, r *python.Runners, call python.Call, out python.Output) *started {
+	s := &started{Attempt: r.Attempt(call, out), done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		s.result = s.Run(t.Context())
+	}()
+	return s
+}
+
+func (b *bundle) start(function, args string, timeout time.Duration, out python.Output) *started {
 	b.seq++
 	if args == "" {
 		args = "[], {}"
 	}
-	return b.runners.Start(b.t.Context(), python.Call{
+	return begin(b.t, b.runners, python.Call{
 		JobID: fmt.Sprintf("job-%d", b.seq), Queue: "default", Worker: "tester", Attempt: 1, Timeout: timeout,
 		Payload:   distro.Payload{Serializer: distro.SerializerJSON, Data: fmt.Appendf(nil, "[%q, null, %s]", function, args)},
 		Artifacts: fmt.Sprintf("a%d", b.seq),
@@ -105,7 +124,7 @@ func (b *bundle) run(function, args string) (distro.Result, *printed) {
 	var p printed
 	a := b.start(function, args, time.Minute, p.take)
 	select {
-	case <-a.Closed():
+	case <-a.Done():
 	case <-time.After(time.Minute):
 		b.t.Fatal("the attempt does not end")
 	}

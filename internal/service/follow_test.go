@@ -43,6 +43,50 @@ func TestManyWaitForManyJobsAndEachHearsOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAJobThatIsNotKeptIsHeardOf(t *testing.T) {
+	t.Parallel()
+	b := setup(t, open(t), func(o *service.Options) { o.ResultTTL = 0 })
+	late := b.enqueue(service.Request{Queue: "high"}).ID
+	b.finish(b.claim("high"))
+	follow := func(id string) {
+		if status, err := b.FollowLog(t.Context(), id, 0, time.Minute, func([]output.Line) error { return nil }); err != nil || status != distro.StatusFinished {
+			t.Errorf("followed: %s, %v", status, err)
+		}
+	}
+	wait := func(id string) {
+		job, err := b.Wait(t.Context(), id, time.Minute)
+		if err != nil || job.ID != id || job.Status != distro.StatusFinished || job.Attempt != 1 || job.Result != nil || job.EndedAt.IsZero() || job.CreatedAt.IsZero() {
+			t.Errorf("waited: %+v, %v", job, err)
+		}
+	}
+	if _, err := b.Get(t.Context(), late); distro.ErrorCode(err) != distro.CodeNotFound {
+		t.Fatal("the record is kept:", err)
+	}
+	wait(late)
+	follow(late)
+	var group sync.WaitGroup
+	for range 5 {
+		id := b.enqueue(service.Request{Queue: "high"}).ID
+		group.Go(func() { wait(id) })
+		group.Go(func() { follow(id) })
+		b.finish(b.claim("high"))
+	}
+	group.Wait()
+}
+
+func TestAJobThatWasDeletedIsNotHeardOf(t *testing.T) {
+	t.Parallel()
+	b := setup(t, open(t))
+	waiting, finished := b.enqueue(service.Request{Queue: "low"}).ID, b.enqueue(service.Request{Queue: "high"}).ID
+	b.finish(b.claim("high"))
+	for _, id := range []string{waiting, finished, "never"} {
+		_ = b.Delete(t.Context(), id)
+		if _, err := b.Wait(t.Context(), id, time.Minute); distro.ErrorCode(err) != distro.CodeNotFound {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
+
 // feed counts who reads the change feed, and may spoil it.
 type feed struct {
 	broker.Broker
@@ -172,10 +216,7 @@ func TestASlowReaderHoldsUpNobodyAndMissesNothing(t *testing.T) {
 	b := setup(t, open(t))
 	id := b.enqueue(service.Request{Queue: "high"}).ID
 	claim := b.claim("high")
-	w, err := b.output.Writer(id, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := b.output.Writer(id, 1)
 	blocked, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
 	var numbers []int64
@@ -222,10 +263,7 @@ func TestALineWhoseProcessWasKilledIsHandedOverAtTheEnd(t *testing.T) {
 	}
 	b := setup(t, open(t), func(o *service.Options) { o.Output = store() })
 	id := b.enqueue(service.Request{Queue: "high"}).ID
-	w, err := store().Writer(id, 1) // of another process, as far as the service's store knows
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := store().Writer(id, 1) // of another process, as far as the service's store knows
 	defer w.Close()
 	if err := w.Write(output.Stdout, start, []byte("one\ntwo")); err != nil {
 		t.Fatal(err)
@@ -256,10 +294,7 @@ func TestALogEndsOnlyWhenItsLastWriterDid(t *testing.T) {
 	t.Parallel()
 	b := setup(t, open(t))
 	id := b.enqueue(service.Request{Queue: "high"}).ID
-	w, err := b.output.Writer(id, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	w := b.output.Writer(id, 1)
 	if _, err := b.Act(t.Context(), broker.ActionCancel, id); err != nil {
 		t.Fatal(err)
 	}

@@ -55,23 +55,18 @@ func (l *loop) exchange(ctx context.Context) {
 
 // settleWithin is how long the end of a job may wait for others to be settled
 // with, while every slot has its next job already.
-const settleWithin = 2 * time.Millisecond
+const settleWithin = 5 * time.Millisecond
 
 // patient reports whether more may be gathered for the next call: every slot
 // is busy and stays so, and nobody has waited for long. A call costs a sync to
 // disk, or a round trip, whatever it carries.
 func (l *loop) patient(now time.Time) bool {
-	if l.running < l.Worker.Slots || len(l.settle) == 0 || len(l.settle) >= broker.MaxExchange/2 || l.draining {
+	u := l.slots.use()
+	if u.running < l.Worker.Slots || len(l.settle) == 0 || len(l.settle) >= broker.MaxExchange || l.draining {
 		return false
 	}
-	waiting := 0
-	for _, t := range l.queue {
-		if t.state == begun {
-			waiting++
-		}
-	}
-	_, soon := l.depth()
-	return waiting > soon/2 && now.Before(l.settle[0].result.EndedAt.Add(settleWithin)) && now.Before(l.beatAt.Add(broker.BeatEvery))
+	_, soon := l.depth(u)
+	return u.waiting > soon/2 && now.Before(l.settle[0].result.EndedAt.Add(settleWithin)) && now.Before(l.beatAt.Add(broker.BeatEvery))
 }
 
 // worth reports whether a request is worth a call now.
@@ -85,10 +80,8 @@ func (l *loop) worth(r *reply, now time.Time) bool {
 func (l *loop) compose(now time.Time) reply {
 	r := reply{req: broker.ExchangeRequest{Worker: l.Worker}}
 	r.req.Worker.Draining = l.draining
-	for _, t := range l.tasks {
-		if t.state == running {
-			r.req.Worker.Running = append(r.req.Worker.Running, t.job.ID)
-		}
+	for _, token := range l.slots.tokens() {
+		r.req.Worker.Running = append(r.req.Worker.Running, l.tasks[token].job.ID)
 	}
 	n := min(len(l.settle), broker.MaxExchange)
 	r.settled = slices.Clone(l.settle[:n])
@@ -156,34 +149,31 @@ func (l *loop) settled(r *reply) {
 // answered applies what was said to Begin and Return.
 func (l *loop) answered(r *reply) {
 	for i, t := range r.begun {
+		l.ahead = slices.DeleteFunc(l.ahead, func(other *task) bool { return other == t })
 		if r.Begun[i] == 0 {
-			l.drop(t)
+			delete(l.tasks, t.claim.Token)
 			continue
 		}
-		t.state, t.job.Attempt, t.job.Status = begun, r.Begun[i], distro.StatusStarted
+		t.job.Attempt, t.job.Status = r.Begun[i], distro.StatusStarted
+		l.slots.put(t)
 	}
 	for _, c := range r.req.Return {
-		l.drop(l.tasks[c.Token])
+		delete(l.tasks, c.Token)
 	}
-}
-
-// drop forgets a task that has not run.
-func (l *loop) drop(t *task) {
-	delete(l.tasks, t.claim.Token)
-	l.queue = slices.DeleteFunc(l.queue, func(other *task) bool { return other == t })
 }
 
 // accept takes new claims over.
 func (l *loop) accept(r *reply) {
 	now := time.Now()
 	for _, c := range r.Claims {
-		t := &task{claim: broker.Claim{JobID: c.Job.ID, Token: c.Token}, job: c.Job, claimed: now, state: prefetched}
-		if c.Begun {
-			t.state = begun
-		}
+		t := &task{claim: broker.Claim{JobID: c.Job.ID, Token: c.Token}, job: c.Job, claimed: now}
 		l.tasks[c.Token] = t
-		l.queue = append(l.queue, t)
 		l.last = c.Job.Queue
+		if c.Begun {
+			l.slots.put(t)
+		} else {
+			l.ahead = append(l.ahead, t)
+		}
 	}
 	if asked := len(r.req.Want.Tokens); asked > 0 && len(r.Claims) < asked {
 		l.claiming = false
@@ -195,19 +185,28 @@ func (l *loop) accept(r *reply) {
 // more.
 func (l *loop) obey(r *reply) {
 	for _, c := range r.Stop {
-		if t := l.tasks[c.Token]; t != nil && t.state == running {
-			t.attempt.Stop(distro.FailureStopped, l.KillGrace)
+		if t := l.tasks[c.Token]; t != nil && l.slots.remove(t) {
+			now := time.Now().UTC()
+			t.result = distro.Result{
+				Outcome: distro.OutcomeStopped, Attempt: t.job.Attempt, Worker: l.Worker.Name, StartedAt: now, EndedAt: now,
+				Failure: &distro.Failure{Kind: distro.FailureStopped, Message: "stopped before it ran"},
+			}
+			l.settle = append(l.settle, t)
+		} else {
+			l.slots.stop(c.Token, distro.FailureStopped, l.KillGrace)
 		}
 	}
 	for _, c := range r.Lost {
 		t := l.tasks[c.Token]
-		switch {
-		case t == nil:
-		case t.state == running:
-			l.Logger.Warn("a job is no longer this worker's; its process is killed", "job_id", t.job.ID, "attempt", t.job.Attempt)
-			t.attempt.Stop(distro.FailureLost, 0)
-		case t.state != ended:
-			l.drop(t)
+		if t == nil || slices.Contains(l.settle, t) {
+			continue // its settlement is answered
 		}
+		if l.slots.remove(t) || slices.Contains(l.ahead, t) {
+			l.ahead = slices.DeleteFunc(l.ahead, func(other *task) bool { return other == t })
+			delete(l.tasks, c.Token)
+			continue
+		}
+		l.Logger.Warn("a job is no longer this worker's; its process is killed", "job_id", t.job.ID, "attempt", t.job.Attempt)
+		l.slots.stop(c.Token, distro.FailureLost, 0)
 	}
 }

@@ -14,23 +14,27 @@ import (
 	"github.com/distro-orchestrator/distro/internal/python"
 )
 
-// start begins the attempt of a task. It is reported to ended when its result
-// is known.
-func (l *loop) start(ctx context.Context, t *task) {
-	l.running++
-	t.state, t.began = running, time.Now()
+// serve is one slot: it runs task after task until the slots are closed.
+func (l *loop) serve(ctx context.Context) {
+	for {
+		var w *output.Writer
+		t := l.slots.next(func(t *task) *python.Attempt {
+			w = l.Output.Writer(t.job.ID, t.job.Attempt)
+			return l.attempt(t, w)
+		})
+		if t == nil {
+			return
+		}
+		l.execute(ctx, t, w)
+		l.slots.done(t)
+		l.ended <- t
+	}
+}
+
+// attempt prepares the attempt of a task, with its output going to w.
+func (l *loop) attempt(t *task, w *output.Writer) *python.Attempt {
 	job := &t.job
-	log := l.Logger.With("job_id", job.ID, "function", job.Function, "attempt", job.Attempt)
-	log.Debug("attempt started", "queue", job.Queue)
-	w, err := l.Output.Writer(job.ID, job.Attempt)
-	if err != nil {
-		log.Error("the output of a job is not kept", "reason", err)
-	}
-	note := func(format string, args ...any) { _ = w.Note(fmt.Sprintf(format, args...)) } // fails only when closed
-	if job.Attempt > 1 {
-		note("attempt %d", job.Attempt)
-	}
-	t.attempt = l.Runners.Start(ctx, python.Call{
+	return l.Runners.Attempt(python.Call{
 		JobID: job.ID, Queue: job.Queue, Worker: l.Worker.Name, Attempt: job.Attempt,
 		Payload: job.Payload, Timeout: job.Timeout, Artifacts: artifactsOf(job),
 	}, func(stderr bool, p []byte) {
@@ -38,21 +42,27 @@ func (l *loop) start(ctx context.Context, t *task) {
 		if stderr {
 			stream = output.Stderr
 		}
-		_ = w.Write(stream, time.Now(), p)
+		_ = w.Write(stream, time.Now(), p) // fails only when closed
 	})
-	l.others.Go(func() {
-		<-t.attempt.Done()
-		r := t.attempt.Result()
-		if f := r.Failure; f != nil {
-			explain(note, job.Attempt, f)
-			log.Info("attempt did not finish", "outcome", r.Outcome, "kind", f.Kind, "reason", f.Message, "duration", r.EndedAt.Sub(r.StartedAt))
-		} else {
-			log.Debug("attempt finished", "duration", r.EndedAt.Sub(r.StartedAt))
-		}
-		w.Close() // before the settlement: a job that has ended prints no more
-		l.ended <- t
-		<-t.attempt.Closed()
-	})
+}
+
+// execute runs the attempt of a task and keeps its result. The output is
+// closed before anybody hears of the end: a job that has ended prints no more.
+func (l *loop) execute(ctx context.Context, t *task, w *output.Writer) {
+	defer w.Close()
+	job := &t.job
+	note := func(format string, args ...any) { _ = w.Note(fmt.Sprintf(format, args...)) }
+	if job.Attempt > 1 {
+		note("attempt %d", job.Attempt)
+	}
+	t.result = t.attempt.Run(ctx)
+	f := t.result.Failure
+	if f == nil {
+		return
+	}
+	explain(note, job.Attempt, f)
+	l.Logger.Info("attempt did not finish", "job_id", job.ID, "function", job.Function, "attempt", job.Attempt,
+		"outcome", t.result.Outcome, "kind", f.Kind, "reason", f.Message, "duration", t.result.EndedAt.Sub(t.result.StartedAt))
 }
 
 // explain writes why an attempt did not finish behind its output, so that the

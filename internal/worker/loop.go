@@ -23,36 +23,26 @@ type task struct {
 	claim   broker.Claim
 	job     distro.Job
 	claimed time.Time
-	state   taskState
-	attempt *python.Attempt
-	began   time.Time
-	result  distro.Result
+
+	began   time.Time       // of the run; guarded by slots.mu
+	attempt *python.Attempt // guarded by slots.mu until it runs
+	result  distro.Result   // written before the task is sent to loop.ended
 }
 
-type taskState int
-
-const (
-	prefetched taskState = iota // not begun; the job is still queued
-	begun                       // begun, waits for a slot
-	returning                   // being given back
-	running
-	ended // its result waits to be settled
-)
-
-// loop is the state of a running worker. Only its own goroutine touches it;
-// the channels are where the others report.
+// loop is the state of a running worker. Only its own goroutine touches it,
+// but for slots; the channels are where the others report.
 type loop struct {
 	Options
 
-	ended   chan *task    // attempts whose result is known
+	slots   *slots
+	ended   chan *task    // tasks that have run
 	replies chan reply    // of the exchange under way
 	woken   chan struct{} // by the broker: there may be work, or a stop
 	others  sync.WaitGroup
 
-	tasks     map[string]*task // by token
-	queue     []*task          // prefetched and begun ones, in the order of claiming
-	settle    []*task          // ended ones, not in an exchange
-	running   int
+	tasks     map[string]*task // all that is held, by token
+	ahead     []*task          // prefetched: not begun, still queued for all others to see
+	settle    []*task          // run, and not in an exchange
 	beat      uint64
 	beatAt    time.Time
 	compareAt time.Time // next reconciliation
@@ -77,14 +67,17 @@ type loop struct {
 // run ends when the worker has left.
 func (l *loop) run(intake, work context.Context) {
 	calls := context.WithoutCancel(work) // settling goes on when the jobs were killed
+	for range l.Worker.Slots {
+		l.others.Go(func() { l.serve(work) })
+	}
 	defer l.others.Wait()
+	defer l.slots.close()
 	defer l.stopWaiting()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	l.compareAt = time.Now().Add(reconcileEvery)
 	intakeDone, workDone := intake.Done(), work.Done()
 	for !l.left {
-		l.dispatch(work)
 		l.exchange(calls)
 		l.wait(calls)
 		timer.Reset(l.pause())
@@ -104,7 +97,9 @@ func (l *loop) run(intake, work context.Context) {
 		case <-workDone:
 			workDone = nil
 			l.draining, l.killing = true, true
-			l.kill()
+			for _, token := range l.slots.tokens() {
+				l.slots.stop(token, distro.FailureLost, 0)
+			}
 		}
 	}
 }
@@ -121,41 +116,13 @@ func (l *loop) gather() {
 	}
 }
 
-// dispatch starts begun tasks on free slots.
-func (l *loop) dispatch(work context.Context) {
-	if l.killing {
-		return
-	}
-	for i := 0; i < len(l.queue) && l.running < l.Worker.Slots; {
-		t := l.queue[i]
-		if t.state != begun {
-			i++
-			continue
-		}
-		l.queue = append(l.queue[:i], l.queue[i+1:]...)
-		l.start(work, t)
-	}
-}
-
-// end records the result of an attempt.
+// end records that a task has run.
 func (l *loop) end(t *task) {
-	l.running--
-	t.state = ended
-	t.result = t.attempt.Result()
 	l.settle = append(l.settle, t)
 	l.learn(t)
 	l.Worker.Finished++
 	if t.result.Outcome != distro.OutcomeFinished {
 		l.Worker.Failed++
-	}
-}
-
-// kill ends every attempt: the worker's time is over.
-func (l *loop) kill() {
-	for _, t := range l.tasks {
-		if t.state == running {
-			t.attempt.Stop(distro.FailureLost, 0)
-		}
 	}
 }
 
@@ -170,11 +137,15 @@ func (l *loop) pause() time.Duration {
 			next = t
 		}
 	}
-	if !l.draining && l.running < l.Worker.Slots {
+	u := l.slots.use()
+	if !l.draining && u.running < l.Worker.Slots {
 		sooner(l.tryAt)
 	}
-	if len(l.queue) > 0 {
-		sooner(l.queue[0].claimed.Add(prefetchFor))
+	if u.waiting > 0 {
+		sooner(u.oldest.Add(prefetchFor))
+	}
+	if len(l.ahead) > 0 {
+		sooner(l.ahead[0].claimed.Add(prefetchFor))
 	}
 	if len(l.settle) > 0 {
 		sooner(l.settle[0].result.EndedAt.Add(settleWithin))
@@ -189,7 +160,7 @@ func (l *loop) pause() time.Duration {
 // and the last claim found none, for stops always.
 func (l *loop) wait(ctx context.Context) {
 	in := broker.Interest{Worker: l.Worker.Name}
-	if !l.draining && !l.claiming && l.running < l.Worker.Slots {
+	if !l.draining && !l.claiming && l.slots.use().running < l.Worker.Slots {
 		in.Queues = l.Worker.Queues
 	}
 	if l.waitCancel != nil {

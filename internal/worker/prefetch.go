@@ -2,6 +2,7 @@ package worker
 
 import (
 	"crypto/rand"
+	"slices"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -22,31 +23,16 @@ const (
 // an attempt if this worker is killed, though they did not run; docs/adr/0002
 // says why.
 func (l *loop) ask(r *reply, now time.Time) {
-	waiting, ahead := 0, 0
-	for _, t := range l.queue {
-		switch t.state {
-		case begun:
-			waiting++
-		case prefetched:
-			ahead++
-		}
+	u := l.slots.use()
+	hold, soon := l.depth(u)
+	begin := l.Worker.Slots - u.running - u.waiting + soon
+	n := max(min(begin, len(l.ahead), broker.MaxExchange), 0)
+	for _, t := range l.ahead[:n] {
+		r.req.Begin = append(r.req.Begin, t.claim)
+		r.begun = append(r.begun, t)
 	}
-	free := l.Worker.Slots - l.running - waiting
-	depth, soon := l.depth()
-	begin := free + soon
-	for _, t := range l.queue {
-		if begin <= 0 || len(r.req.Begin) == broker.MaxExchange {
-			break
-		}
-		if t.state == prefetched {
-			r.req.Begin = append(r.req.Begin, t.claim)
-			r.begun = append(r.begun, t)
-			begin--
-			ahead--
-		}
-	}
-	begin = max(begin, 0)
-	want := min(begin+max(depth-ahead, 0), broker.MaxExchange)
+	begin = max(begin-n, 0)
+	want := min(begin+max(hold-(len(l.ahead)-n), 0), broker.MaxExchange)
 	if want <= 0 || !l.claiming && now.Before(l.tryAt) {
 		return
 	}
@@ -57,41 +43,41 @@ func (l *loop) ask(r *reply, now time.Time) {
 }
 
 // giveBack adds the claims that got no slot in time, and once the worker
-// drains all that have not begun.
+// drains all that have not begun. A call that fails leaves them held by the
+// broker only: the comparison that follows gives them back.
 func (l *loop) giveBack(r *reply, now time.Time) {
-	for _, t := range l.queue {
-		late := now.Sub(t.claimed) >= prefetchFor || l.killing || l.draining && t.state == prefetched
-		if late && len(r.req.Return) < broker.MaxExchange {
-			r.req.Return = append(r.req.Return, t.claim)
-			t.state = returning
-		}
+	late := now.Add(-prefetchFor)
+	if l.draining {
+		late = now
+	}
+	n := 0
+	for n < len(l.ahead) && n < broker.MaxExchange && !l.ahead[n].claimed.After(late) {
+		n++
+	}
+	back := slices.Clone(l.ahead[:n])
+	l.ahead = slices.Delete(l.ahead, 0, n)
+	if !l.killing {
+		late = now.Add(-prefetchFor)
+	}
+	for _, t := range append(back, l.slots.takeBack(late)...) {
+		r.req.Return = append(r.req.Return, t.claim)
 	}
 }
 
 // depth is how many claims to hold ahead of free slots, and how many of them
-// to begin ahead.
-func (l *loop) depth() (hold, begin int) {
+// to begin ahead. It is none when no slot is free or may be soon: when each has
+// a job that has run for longer than a claim may wait.
+func (l *loop) depth(u use) (hold, begin int) {
 	mean := l.means[l.last]
-	if !l.Prefetch || mean == 0 || mean > prefetchFor || !l.moving() {
+	if !l.Prefetch || mean == 0 || mean > prefetchFor || l.draining {
+		return 0, 0
+	}
+	if u.running >= l.Worker.Slots && time.Since(u.youngest) > prefetchFor {
 		return 0, 0
 	}
 	hold = min(int(prefetchFor/mean), prefetchMax)
-	begin = min((int(2*l.exchangeT/mean)+1)*l.Worker.Slots, hold)
+	begin = min(int((2*l.exchangeT+settleWithin)/mean)*l.Worker.Slots+l.Worker.Slots, hold)
 	return hold, begin
-}
-
-// moving reports whether a slot is free or may be soon: not when every one has
-// a job that runs for longer than a claim may wait.
-func (l *loop) moving() bool {
-	if l.running < l.Worker.Slots {
-		return true
-	}
-	for _, t := range l.tasks {
-		if t.state == running && time.Since(t.began) < prefetchFor {
-			return true
-		}
-	}
-	return false
 }
 
 // learn updates the mean run time of the job's queue, over about the last 16.

@@ -1,8 +1,8 @@
 // Package worker takes jobs from a broker, runs them and settles them.
 //
-// One goroutine owns everything a worker knows (loop.go); attempts, the wait
-// for work and the conversation with the broker run beside it and report to
-// it. At most one Exchange is under way: what ends meanwhile is settled
+// One goroutine owns what a worker knows (loop.go). The slots (slots.go), the
+// wait for work and the conversation with the broker run beside it and report
+// to it. At most one Exchange is under way: what ends meanwhile is settled
 // together by the next one, and the same call claims what comes next.
 package worker
 
@@ -19,7 +19,7 @@ import (
 
 // Runners starts attempts: python.Runners.
 type Runners interface {
-	Start(ctx context.Context, call python.Call, out python.Output) *python.Attempt
+	Attempt(call python.Call, out python.Output) *python.Attempt
 }
 
 // Options configure a Worker.
@@ -57,7 +57,8 @@ func (w *Worker) Run(intake, work context.Context) error {
 	l := &loop{
 		Options:  w.opts,
 		tasks:    map[string]*task{},
-		ended:    make(chan *task, w.opts.Worker.Slots+1),
+		slots:    newSlots(),
+		ended:    make(chan *task, 4*broker.MaxExchange),
 		replies:  make(chan reply, 1),
 		woken:    make(chan struct{}, 1),
 		claiming: true,

@@ -26,15 +26,7 @@ func (s *suite) everyStatus() {
 }
 
 func actTests() []subtest {
-	all := []string{"scheduled", "queued", "prefetched", "started", "finished", "failed", "stopped", "canceled", "missing"}
-	allowed := map[broker.Action]string{
-		broker.ActionCancel:   "scheduled queued prefetched",
-		broker.ActionRequeue:  "failed stopped canceled",
-		broker.ActionDelete:   "scheduled queued prefetched finished failed stopped canceled",
-		broker.ActionRunFirst: "scheduled queued prefetched",
-		broker.ActionStop:     "started",
-	}
-	tests := []subtest{
+	return []subtest{
 		{"cancels queued and scheduled jobs", func(s *suite) {
 			s.everyStatus()
 			s.done(broker.ActionCancel, "queued", "scheduled")
@@ -95,6 +87,11 @@ func actTests() []subtest {
 			s.equal("result", s.get("finished").Result, (*distro.Result)(nil))
 			s.equal("history", s.history("finished"), "queued.0 started.1 finished>finished.1 deleted.1 queued.0")
 		}},
+	}
+}
+
+func runFirstAndStopTests() []subtest {
+	return []subtest{
 		{"puts queued and scheduled jobs to the front of their queue", func(s *suite) {
 			s.add("a", "b", "c")
 			s.enqueue(job("later", dueAt(s.clock.Now().Add(time.Hour)), waiting(time.Minute)))
@@ -148,6 +145,19 @@ func actTests() []subtest {
 			s.equal("code", distro.ErrorCode(err), distro.CodeInvalid)
 		}},
 	}
+}
+
+// allowedTests are one subtest for each action and every status.
+func allowedTests() []subtest {
+	all := []string{"scheduled", "queued", "prefetched", "started", "finished", "failed", "stopped", "canceled", "missing"}
+	allowed := map[broker.Action]string{
+		broker.ActionCancel:   "scheduled queued prefetched",
+		broker.ActionRequeue:  "failed stopped canceled",
+		broker.ActionDelete:   "scheduled queued prefetched finished failed stopped canceled",
+		broker.ActionRunFirst: "scheduled queued prefetched",
+		broker.ActionStop:     "started",
+	}
+	var tests []subtest
 	for action, can := range allowed {
 		tests = append(tests, subtest{
 			fmt.Sprintf("answers ErrConflict or ErrNotFound where %s is not allowed", action), func(s *suite) {

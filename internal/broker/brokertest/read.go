@@ -93,6 +93,11 @@ func listTests() []subtest {
 				s.equal("page", got+next, "")
 			}
 		}},
+	}
+}
+
+func pageTests() []subtest {
+	return []subtest{
 		{"joins pages by their cursors to every job that matched throughout, exactly once", func(s *suite) {
 			for i := range 40 {
 				s.add(fmt.Sprintf("%02d", i))

@@ -44,6 +44,11 @@ func settleTests() []subtest {
 			s.equal("failed", s.get("b").Result, &failed)
 			s.equal("ended", s.get("a").EndedAt, s.clock.Now())
 		}},
+	}
+}
+
+func retryTests() []subtest {
+	return []subtest{
 		{"queues the job at the back when it failed and a retry is left", func(s *suite) {
 			s.enqueue(job("a", retries(2)), job("b"))
 			w := s.worker("w")
@@ -97,6 +102,11 @@ func settleTests() []subtest {
 			s.equal("statuses", s.statuses("a", "b"), "finished stopped")
 			s.equal("retries left", s.get("b").RetriesLeft, 5)
 		}},
+	}
+}
+
+func keepTests() []subtest {
+	return []subtest{
 		{"keeps the ended job as its TTLs say", func(s *suite) {
 			ttls := func(j *distro.Job) { j.ResultTTL, j.FailureTTL = 10*time.Second, 20*time.Second }
 			s.enqueue(job("a", ttls), job("b", ttls), job("c", ttls), job("d"))
@@ -126,6 +136,11 @@ func settleTests() []subtest {
 			s.equal("history", s.history("a"), "queued.0 started.1 finished>finished.1 deleted.1")
 			s.equal("history", s.history("b"), "queued.0 started.1 failed>failed.1 deleted.1")
 		}},
+	}
+}
+
+func answerTests() []subtest {
+	return []subtest{
 		{"answers SettleAlready when it is repeated after a lost reply", func(s *suite) {
 			s.enqueue(job("a"), job("b", retries(1)))
 			w := s.worker("w")

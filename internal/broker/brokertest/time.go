@@ -60,6 +60,11 @@ func sweepTests() []subtest {
 			s.equal("expired", s.sweep().Expired, 0)
 			s.equal("begun", w.call(broker.ExchangeRequest{Begin: claims[1:]}).Begun, []int{1})
 		}},
+	}
+}
+
+func rescueTests() []subtest {
+	return []subtest{
 		{"rescues a begun claim of a lost worker as a lost attempt that the retries decide on", func(s *suite) {
 			s.enqueue(job("a", retries(1)), job("b", retries(1, time.Hour)), job("c"))
 			s.worker("w").run(3)
