@@ -34,6 +34,21 @@ func Nearest(name string, known []string) string {
 	return nearest
 }
 
+// Closest is the name of known that is the fewest slips away from name, however
+// many these are, and the first one listed when several are as near. Of a long
+// name the beginning counts.
+func Closest(name string, known []string) string {
+	want := []rune(strings.ToLower(name))
+	want = want[:min(len(want), maxNearestLen)]
+	closest, fewest := "", 0
+	for i, candidate := range known {
+		if slips := slipsBetween(want, []rune(strings.ToLower(candidate))); i == 0 || slips < fewest {
+			closest, fewest = candidate, slips
+		}
+	}
+	return closest
+}
+
 // slipsBetween is the optimal string alignment distance of a and b. Three rows
 // of the table are enough, as a swap looks two rows back.
 func slipsBetween(a, b []rune) int {

@@ -31,6 +31,16 @@ func TestNearestFindsWhatWasMeant(t *testing.T) {
 	}
 }
 
+func TestClosestAlwaysFindsOne(t *testing.T) {
+	t.Parallel()
+	known := []string{"report", "cleaner", "db"}
+	for name, want := range map[string]string{"invoice": "report", "": "db", "clean": "cleaner", strings.Repeat("x", 1<<20): "report"} {
+		if got := distro.Closest(name, known); got != want {
+			t.Errorf("Closest(%.20q) = %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestNearestPrefersTheNearerAndThenTheFirstName(t *testing.T) {
 	t.Parallel()
 	if got := distro.Nearest("reports", []string{"resorts", "report", "reporte"}); got != "resorts" {

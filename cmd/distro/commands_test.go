@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -164,6 +165,65 @@ func TestOneBadJobDoesNotKeepTheOthers(t *testing.T) {
 	}
 }
 
+// broken takes nothing.
+type broken struct{ err error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.err }
+
+func TestOutputThatCannotBePrintedIsAFailure(t *testing.T) {
+	t.Parallel()
+	api := &canned{answers: map[string]string{
+		"GET /queues": "200 " + queuesReply, "GET /jobs/j1/log?count=1000&from=1": `200 {"lines":[{"n":1,"stream":"stdout","text":"a"}],"next":1}`,
+	}}
+	for err, want := range map[error]string{
+		&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}: "distro: print to stdout: no space left on device\n",
+		&os.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.EPIPE}:  "",
+	} {
+		for _, args := range [][]string{{"queues"}, {"queues", "--json"}, {"logs", "j1"}} {
+			got := command(t, api, func(con *console) { con.printed.to = broken{err} }, args...)
+			if got != (result{1, "", want}) {
+				t.Errorf("%v, %v: %+v", args, err, got)
+			}
+		}
+	}
+}
+
+func TestWhatTheServerFindsInvalidIsWrongUsage(t *testing.T) {
+	t.Parallel()
+	api := &canned{answers: map[string]string{"POST /jobs": `422 {"title":"x","detail":"args: too many","code":"invalid","field":"args"}`}}
+	if got := command(t, api, nil, "enqueue", "m.f"); got != (result{2, "", "distro: args: too many\n"}) {
+		t.Errorf("refused: %+v", got)
+	}
+	sent := len(api.sent)
+	for _, timeout := range []string{"0", "1ms"} {
+		if got := command(t, api, nil, "enqueue", "m.f", "--timeout", timeout); got.status != 2 || len(api.sent) != sent {
+			t.Errorf("--timeout %s: %+v", timeout, got)
+		}
+	}
+}
+
+func TestLongLinesAreJoined(t *testing.T) {
+	t.Parallel()
+	const lines = `200 {"lines":[{"n":1,"stream":"stdout","text":"a","continued":true},{"n":2,"stream":"stdout","text":"b","continued":true},` +
+		`{"n":3,"stream":"stderr","text":"e"},{"n":4,"stream":"stdout","text":"c"},{"n":5,"stream":"stdout","text":"d"}],"next":1}`
+	api := &canned{answers: map[string]string{"GET /jobs/j1/log?count=1000&from=1": lines}}
+	if got := command(t, api, nil, "logs", "j1"); got != (result{0, "abc\nd\n", "e\n"}) {
+		t.Errorf("into files: %+v", got)
+	}
+	terminal := func(con *console) { con.outTerminal, con.errTerminal = true, true }
+	if got := command(t, api, terminal, "logs", "j1"); got != (result{0, "ab\nc\nd\n", "e\n"}) {
+		t.Errorf("on a terminal: %+v", got)
+	}
+}
+
+func TestFollowingNoJobSaysSo(t *testing.T) {
+	t.Parallel()
+	api := &canned{answers: map[string]string{"GET /jobs/nope/log/stream": `404 {"title":"x","detail":"there is no job \"nope\"","code":"not_found"}`}}
+	if got := command(t, api, nil, "logs", "-f", "nope"); got != (result{1, "", "distro: there is no job \"nope\"\n"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestEmptyAsksBeforeItDeletes(t *testing.T) {
 	t.Parallel()
 	for answer, want := range map[string]result{
@@ -177,9 +237,9 @@ func TestEmptyAsksBeforeItDeletes(t *testing.T) {
 			t.Errorf("%q: got %+v, want %+v; sent %q", answer, got, want, api.sent)
 		}
 	}
-	api := &canned{}
+	api := &canned{answers: map[string]string{"POST /queues/low/empty": `200 {"deleted":3}`}}
 	got := command(t, api, nil, "empty", "low")
-	if got.status != 2 || !strings.Contains(got.errOut, "pass --yes") || api.sent != nil {
+	if want := (result{0, "3 jobs deleted\n", ""}); got != want {
 		t.Errorf("without a terminal: %+v, sent %q", got, api.sent)
 	}
 }

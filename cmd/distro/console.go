@@ -16,6 +16,7 @@ import (
 type console struct {
 	in       io.Reader
 	out, err io.Writer
+	printed  *printer // behind out
 	environ  []string
 
 	inTerminal, outTerminal, errTerminal bool
@@ -27,7 +28,8 @@ type console struct {
 }
 
 func newConsole(environ []string, stdin io.Reader, stdout, stderr io.Writer) *console {
-	con := &console{in: stdin, out: stdout, err: stderr, environ: environ, now: time.Now, zone: time.Local}
+	printed := &printer{to: stdout}
+	con := &console{in: stdin, out: printed, printed: printed, err: stderr, environ: environ, now: time.Now, zone: time.Local}
 	con.inTerminal = terminal(stdin) != nil
 	if f := terminal(stdout); f != nil {
 		con.outTerminal = true
@@ -40,6 +42,22 @@ func newConsole(environ []string, stdin io.Reader, stdout, stderr io.Writer) *co
 	}
 	con.colors = con.getenv("NO_COLOR") == "" && con.getenv("TERM") != "dumb"
 	return con
+}
+
+// printer keeps the first error of a writer, and writes no more after it:
+// commands print without looking, and the end of the program looks once.
+type printer struct {
+	to  io.Writer
+	err error
+}
+
+func (p *printer) Write(b []byte) (int, error) {
+	if p.err != nil {
+		return 0, p.err
+	}
+	n, err := p.to.Write(b)
+	p.err = err
+	return n, err
 }
 
 // terminal is the file behind an input or output that is a terminal, else nil.

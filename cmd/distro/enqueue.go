@@ -89,6 +89,9 @@ func (f *enqueueFlags) newJob(function string, retries bool) (httpapi.NewJob, er
 		if err != nil {
 			return job, usage("--timeout: %v", err)
 		}
+		if timeout < time.Second {
+			return job, usage("--timeout: must be at least 1 second, or none")
+		}
 		f.timeout = timeout.String()
 	}
 	job.Timeout = f.timeout
@@ -160,6 +163,8 @@ func (f *enqueueFlags) watch(ctx context.Context, con *console, c *client, creat
 		return err
 	case f.json:
 		con.printJSON(raw)
+	case job.Status == string(distro.StatusFinished) && job.Result == nil:
+		fmt.Fprintln(con.err, con.dim("finished; its result was not kept (result_ttl)"))
 	case f.follow && job.Status == string(distro.StatusFinished):
 		fmt.Fprintln(con.err, con.dim("finished, result: "+clean(resultText(job.Result))))
 	case job.Status == string(distro.StatusFinished):
@@ -174,7 +179,7 @@ func (f *enqueueFlags) await(ctx context.Context, con *console, c *client, creat
 	switch {
 	case f.follow && !f.json:
 		w := &outputWriter{con: con}
-		err = c.follow(ctx, created.ID, w.write)
+		err = vanished(c.follow(ctx, created.ID, w.write), created.ID)
 		traceback = w.traceback
 		if finishErr := w.finish(); err == nil {
 			err = finishErr
@@ -184,6 +189,7 @@ func (f *enqueueFlags) await(ctx context.Context, con *console, c *client, creat
 	}
 	if err == nil {
 		job, raw, err = c.await(ctx, created.ID)
+		err = vanished(err, created.ID)
 	}
 	return job, raw, traceback, err
 }

@@ -22,6 +22,9 @@ const (
 )
 
 func main() {
+	// Who listens is not killed by a pipe that nobody reads, but told. Ignoring
+	// the signal would be inherited by every job.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
@@ -41,13 +44,22 @@ func execute(ctx context.Context, con *console, args []string) int {
 		root.SetArgs(args)
 		err = root.ExecuteContext(ctx)
 	}
+	if lost := con.printed.err; lost != nil {
+		if errors.Is(lost, syscall.EPIPE) {
+			return exitFailed // who reads has seen enough
+		}
+		if err == nil || errors.Is(err, lost) {
+			err = fmt.Errorf("print to stdout: %s", cause(lost))
+		}
+	}
 	if err == nil {
 		return exitDone
 	}
 	if !errors.Is(err, errReported) {
 		fmt.Fprintln(con.err, "distro: "+clean(err.Error()))
 	}
-	if distro.ErrorCode(err) == distro.CodeInvalid {
+	refused, ok := errors.AsType[*refusal](err)
+	if distro.ErrorCode(err) == distro.CodeInvalid || ok && refused.Code == string(distro.CodeInvalid) {
 		return exitUsage
 	}
 	return exitFailed

@@ -12,31 +12,43 @@ import (
 // and what Distro notes, dimmed, to stderr.
 type outputWriter struct {
 	con       *console
-	open      *httpapi.LogLine // the line that was printed and had not ended
+	open      *httpapi.LogLine // what was printed last and had not ended, or goes on in another part
 	traceback bool             // a note held one
 }
 
 func (w *outputWriter) write(line httpapi.LogLine) error {
-	text := line.Text
-	if line.Stream == "distro" && strings.HasPrefix(text, "Traceback ") {
+	if line.Stream == "distro" && strings.HasPrefix(line.Text, "Traceback ") {
 		w.traceback = true
 	}
-	if w.open != nil {
-		rest, same := strings.CutPrefix(text, w.open.Text)
-		if same && line.Number == w.open.Number {
-			text = rest
-		} else if err := w.finish(); err != nil {
-			return err
-		}
+	text, err := w.goOn(line)
+	if err != nil {
+		return err
 	}
-	w.open = nil
 	end := "\n"
-	if line.Open {
+	if line.Open || line.Continued {
 		w.open, end = &line, ""
 	}
 	to, shown := w.target(line.Stream, text)
-	_, err := fmt.Fprint(to, shown+end)
+	_, err = fmt.Fprint(to, shown+end)
 	return err
+}
+
+// goOn is the part of a line that stands behind what was printed. Between two
+// streams a line is ended on a terminal only: in a file each stands by itself.
+func (w *outputWriter) goOn(line httpapi.LogLine) (string, error) {
+	before := w.open
+	if before == nil {
+		return line.Text, nil
+	}
+	if before.Continued && (before.Stream == line.Stream || !w.con.outTerminal && !w.con.errTerminal) {
+		w.open = nil
+		return line.Text, nil
+	}
+	if rest, same := strings.CutPrefix(line.Text, before.Text); same && line.Number == before.Number {
+		w.open = nil
+		return rest, nil
+	}
+	return line.Text, w.finish()
 }
 
 // finish ends a line that was left open.

@@ -155,7 +155,7 @@ func newEmpty(con *console) *cobra.Command {
 		Use:   "empty QUEUE",
 		Short: "Delete the jobs that wait in a queue",
 		Long: "Deletes the jobs that wait in a queue. Those that run, and those scheduled for later, stay.\n" +
-			"It asks first; --yes answers.",
+			"It asks first where a person can answer; --yes does not.",
 		Example: "  distro empty low --yes",
 		Args:    arguments(1, 1, "the name of a queue"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -163,7 +163,7 @@ func newEmpty(con *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !yes {
+			if !yes && con.inTerminal {
 				if err := con.confirm(fmt.Sprintf("Delete all jobs that wait in queue %q?", args[0])); err != nil {
 					return err
 				}
@@ -181,11 +181,8 @@ func newEmpty(con *console) *cobra.Command {
 	return cmd
 }
 
-// confirm asks on a terminal and returns nil for a yes.
+// confirm asks on the terminal and returns nil for a yes.
 func (con *console) confirm(question string) error {
-	if !con.inTerminal {
-		return usage("%s Nobody can be asked here: pass --yes to do it", question)
-	}
 	// While a person thinks, Ctrl-C ends the program at once: nothing is done yet.
 	signal.Reset(os.Interrupt, syscall.SIGTERM)
 	fmt.Fprint(con.err, question+" [y/N] ")

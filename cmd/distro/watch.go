@@ -43,7 +43,7 @@ func (c *client) await(ctx context.Context, id string) (job httpapi.Job, raw []b
 		case err == nil:
 			attempt = maxAttempts / 2 // a server that is about to end answers at once
 		case !passing(err) || attempt == maxAttempts:
-			return job, raw, vanished(err, id)
+			return job, raw, err
 		default:
 			attempt++
 		}
@@ -56,7 +56,7 @@ func (c *client) await(ctx context.Context, id string) (job httpapi.Job, raw []b
 // passing reports whether err may be over soon.
 func passing(err error) bool {
 	if refused, ok := errors.AsType[*refusal](err); ok {
-		return refused.Status == http.StatusBadGateway || refused.Status == http.StatusServiceUnavailable ||
+		return refused.Status == http.StatusTooManyRequests || refused.Status == http.StatusBadGateway || refused.Status == http.StatusServiceUnavailable ||
 			refused.Status == http.StatusGatewayTimeout
 	}
 	_, ok := errors.AsType[*unreachable](err)
@@ -95,7 +95,7 @@ func (c *client) follow(ctx context.Context, id string, write func(httpapi.LogLi
 		case ctx.Err() != nil:
 			return errInterrupted
 		case !passing(err):
-			return vanished(err, id)
+			return err
 		case last != seen:
 			attempt = 0
 		case attempt >= maxAttempts:

@@ -127,6 +127,19 @@ func TestWaitForAFailureTellsWhy(t *testing.T) {
 	}
 }
 
+func TestAJobThatFinishedWithoutALastingResultIsASuccess(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--wait", "--follow"} {
+		api := &canned{answers: map[string]string{
+			"POST /jobs": `201 {"id":"j1","status":"queued"}`, "GET /jobs/j1?wait=30s": `200 {"id":"j1","status":"finished"}`,
+			"GET /jobs/j1/log/stream": "200 event: end\ndata: {}\n\n",
+		}}
+		if got := command(t, api, nil, "enqueue", "m.f", flag); got != (result{0, "", "finished; its result was not kept (result_ttl)\n"}) {
+			t.Errorf("%s: %+v", flag, got)
+		}
+	}
+}
+
 func TestAJobThatIsGoneIsSaidToBe(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--wait", "--follow"} {

@@ -122,7 +122,7 @@ func TestErrorsAreOneLineThatNamesThePlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		"\ntask_retry = 3":                      `FILE:2: unknown setting "task_retry" (did you mean "task_retries"?)`,
-		"zzzzzzzzzz = 3":                        "FILE:1: unknown setting \"zzzzzzzzzz\" (`distro up --help` lists them)",
+		"zzzzzzzzzz = 3":                        "FILE:1: unknown setting \"zzzzzzzzzz\" (the nearest one is \"queues\"; `distro up --help` lists them)",
 		"task_retries = abc":                    `FILE:1: task_retries: "abc" is not a whole number from 0 to 100`,
 		"task_retries = 101":                    `FILE:1: task_retries: "101" is not a whole number from 0 to 100`,
 		"task_retries = 3 # three":              `FILE:1: task_retries: "3 # three" is not a whole number from 0 to 100; a comment needs a line of its own`,
@@ -178,7 +178,7 @@ func TestErrorsOfOtherSourcesNameThem(t *testing.T) {
 		"bad renamed flag":  {config.Sources{Flags: map[string]string{"dashboard_listen": "x"}}, `--dashboard: dashboard_listen: "x" is not HOST:PORT, like 127.0.0.1:7000`},
 		"no file":           {config.Sources{File: "none.cfg", FileRequired: true}, "none.cfg: no such file: create it, or name another with --config"},
 		"control characters": {config.Sources{Environ: []string{"DISTRO_\x1b[2J=1"}},
-			"DISTRO_\\x1b[2J: no setting has this name (`distro up --help` lists them)"},
+			"DISTRO_\\x1b[2J: no setting has this name (the nearest one is DISTRO_AUTH; `distro up --help` lists them)"},
 	} {
 		if _, err := config.Load(tt.src); err == nil || err.Error() != tt.want {
 			t.Errorf("%s:\n got %v\nwant %s", name, err, tt.want)

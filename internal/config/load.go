@@ -85,7 +85,7 @@ func (l *loader) nearest(name string, form func(string) string) string {
 	if near := distro.Nearest(name, known); near != "" {
 		return fmt.Sprintf("(did you mean %s?)", form(near))
 	}
-	return "(`distro up --help` lists them)"
+	return fmt.Sprintf("(the nearest one is %s; `distro up --help` lists them)", form(distro.Closest(name, known)))
 }
 
 func (l *loader) defaults(here string) error {

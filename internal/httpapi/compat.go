@@ -3,8 +3,10 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -98,12 +100,15 @@ func (t task) message(queue string) string {
 		t.hours, t.minutes, t.seconds, queue)
 }
 
+// taskMembers is how many members a body of queue-task has.
+const taskMembers = 8
+
 // parseTask reads a body of queue-task, which is a checked JSON object.
 // Members it does not know are ignored, as the original ignored them.
 func parseTask(body []byte) (task, error) {
 	var t task
 	var f fields
-	for name, value := range jsonscan.Members(body) {
+	for name, value := range f.members(body, taskMembers) {
 		t.field(&f, name, value)
 	}
 	t.require(&f)
@@ -115,7 +120,7 @@ func parseScheduledTask(body []byte) (task, error) {
 	const longest = int64(service.MaxDelay / time.Second)
 	t := task{scheduled: true}
 	var f fields
-	for name, value := range jsonscan.Members(body) {
+	for name, value := range f.members(body, taskMembers+3) {
 		switch {
 		case jsonscan.KindOf(value) == jsonscan.Null:
 			t.field(&f, name, value)
@@ -188,13 +193,20 @@ func (t *task) require(f *fields) {
 	for _, member := range []struct{ name, value string }{
 		{"module", t.request.Module}, {"function", t.request.Function}, {"queue", t.request.Queue},
 	} {
-		if member.value == "" && !f.refused(member.name) {
+		if member.value == "" && !f.ended && !f.refused(member.name) {
 			f.refuse(member.name, "is required")
 		}
 	}
 }
 
+// The address whose GET is no HEAD without a body.
+const (
+	cleanPath    = "/scheduler/clean-queue"
+	cleanMethods = "DELETE, GET, POST"
+)
+
 func (s *Server) cleanQueue(w http.ResponseWriter, r *http.Request) {
+	liftDeadlines(w)
 	queue, err := cleanTarget(r)
 	if err == nil {
 		_, err = s.opts.Service.Clean(r.Context(), queue)
@@ -210,7 +222,7 @@ func (s *Server) cleanQueue(w http.ResponseWriter, r *http.Request) {
 // for any page that asks it to.
 func (s *Server) cleanQueueByGet(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
-		methodNotAllowed(w, r, "DELETE, GET, POST")
+		methodNotAllowed(w, r, cleanMethods)
 		return
 	}
 	if foreign(r) {
@@ -226,6 +238,11 @@ func cleanTarget(r *http.Request) (string, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return "", distro.Invalid("queue", "the query cannot be read")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != "queue" {
+			return "", distro.Invalid(clip(name), "is unknown; there is only queue")
+		}
 	}
 	names := query["queue"]
 	switch {

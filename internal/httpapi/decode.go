@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"time"
@@ -20,19 +22,16 @@ const bodyDepth = service.MaxDepth + 3
 // Its Content-Type is not looked at: the original's clients were often written
 // without one, and a browser that sends one across origins was refused before.
 func (s *Server) readObject(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	tooLarge := newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes", s.opts.MaxBody))
-	tooLarge.Errors = []ProblemError{{Message: tooLarge.Detail, Location: "body"}}
 	if r.ContentLength > s.opts.MaxBody {
-		w.Header().Set("Connection", "close") // rather than reading it all
-		return nil, tooLarge
+		return nil, s.tooLarge(w, r)
 	}
 	var body bytes.Buffer
 	body.Grow(int(min(max(r.ContentLength, 0), 64<<10)) + bytes.MinRead)
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, s.opts.MaxBody)); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, tooLarge
-		}
+	if _, err := body.ReadFrom(io.LimitReader(r.Body, s.opts.MaxBody+1)); err != nil {
 		return nil, bodyProblem("the body ended early")
+	}
+	if int64(body.Len()) > s.opts.MaxBody {
+		return nil, s.tooLarge(w, r)
 	}
 	if len(bytes.TrimSpace(body.Bytes())) == 0 {
 		return nil, bodyProblem("a JSON object is expected, and the body is empty")
@@ -46,6 +45,31 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request) ([]byte, err
 	return body.Bytes(), nil
 }
 
+// Bounds of what is read of a body that is refused for its size.
+const (
+	maxDrain  = 256 << 20
+	drainTime = 10 * time.Second
+)
+
+// tooLarge refuses a body for its size. It reads the rest first: most clients
+// write all of a body before they read, and would see nothing but a broken
+// connection. One that asks before it writes is answered at once.
+func (s *Server) tooLarge(w http.ResponseWriter, r *http.Request) *Problem {
+	whole := false
+	if r.Header.Get("Expect") == "" && r.ContentLength <= maxDrain {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(drainTime)) // where the writer has deadlines
+		n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxDrain))
+		whole = err == nil && n < maxDrain
+	}
+	if !whole {
+		w.Header().Set("Connection", "close")
+	}
+	p := newProblem(http.StatusRequestEntityTooLarge, "too_large", fmt.Sprintf("the body is larger than %d bytes", s.opts.MaxBody))
+	p.Field = "body"
+	p.Errors = []ProblemError{{Message: p.Detail, Location: "body"}}
+	return p
+}
+
 // bodyProblem refuses a body as a whole.
 func bodyProblem(message string) *Problem {
 	p := newProblem(http.StatusBadRequest, distro.CodeInvalid, "body: "+message)
@@ -54,13 +78,49 @@ func bodyProblem(message string) *Problem {
 	return p
 }
 
-// fields collects what is wrong with the fields of an object.
+// fields collects what is wrong with the fields of an object, up to
+// maxProblemErrors.
 type fields struct {
-	errs []error
+	errs  []error
+	ended bool // members were left unread: what seems to be missing may stand there
 }
 
 func (f *fields) refuse(name, format string, args ...any) {
-	f.errs = append(f.errs, distro.Invalid(name, format, args...))
+	f.add(distro.Invalid(name, format, args...))
+}
+
+func (f *fields) add(err error) {
+	if !f.full() {
+		f.errs = append(f.errs, err)
+	}
+}
+
+// full reports whether no more can be refused, so that looking on is useless.
+func (f *fields) full() bool { return len(f.errs) >= maxProblemErrors }
+
+// maxUnknown is how many members an object may have beyond the known ones.
+const maxUnknown = 100
+
+// members yields the members of an object that knows so many, and stops where
+// an object is wrong beyond telling.
+func (f *fields) members(object []byte, known int) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		n := 0
+		for name, value := range jsonscan.Members(object) {
+			if n++; n > known+maxUnknown {
+				f.ended = true
+				f.refuse("", "an object of more than %d members is not accepted here", known+maxUnknown)
+				return
+			}
+			if f.full() {
+				f.ended = true
+				return
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
 func (f *fields) want(name string, value []byte, want jsonscan.Kind) bool {
@@ -107,10 +167,14 @@ func (f *fields) integer(name string, value []byte, low, high int64) int64 {
 // seconds takes a time as an integer of seconds or as text like 90s; "none"
 // sets no limit.
 func (f *fields) seconds(name string, value []byte) time.Duration {
-	if jsonscan.KindOf(value) == jsonscan.Number {
+	switch jsonscan.KindOf(value) {
+	case jsonscan.Number:
 		return time.Duration(f.integer(name, value, 1, int64(service.MaxTimeout/time.Second))) * time.Second
+	case jsonscan.String:
+		return f.duration(name, value)
 	}
-	return f.duration(name, value)
+	f.refuse(name, "must be a number of seconds or a time like 90s")
+	return 0
 }
 
 // duration takes a time like 2h10m20s, or "none" for no limit.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 
@@ -66,12 +67,20 @@ func (s *Server) problem(ctx context.Context, err error, part string) *Problem {
 	}
 	p := newProblem(statusOf(e.Code), e.Code, e.Message)
 	p.Field = e.Field
-	if e.Field != "" {
-		p.Detail = e.Field + ": " + e.Message
+	if p.Field == "" && part == "body" && e.Code == distro.CodeInvalid {
+		p.Field = part // as a whole
 	}
-	for _, each := range flatten(err) {
-		if each.Field != "" && len(p.Errors) < maxProblemErrors {
+	if p.Field != "" {
+		p.Detail = p.Field + ": " + e.Message
+	}
+	for each := range flatten(err) {
+		switch {
+		case len(p.Errors) == maxProblemErrors:
+			return p
+		case each.Field != "":
 			p.Errors = append(p.Errors, ProblemError{Message: each.Message, Location: part + "." + each.Field})
+		case p.Field == part:
+			p.Errors = append(p.Errors, ProblemError{Message: each.Message, Location: part})
 		}
 	}
 	return p
@@ -80,19 +89,22 @@ func (s *Server) problem(ctx context.Context, err error, part string) *Problem {
 // maxProblemErrors bounds the answer to a request that is wrong all over.
 const maxProblemErrors = 50
 
-// flatten lists the errors that errors.Join put together.
-func flatten(err error) []*distro.Error {
+// flatten yields the errors that errors.Join put together.
+func flatten(err error) iter.Seq[*distro.Error] {
+	return func(yield func(*distro.Error) bool) { flattenTo(err, yield) }
+}
+
+func flattenTo(err error, yield func(*distro.Error) bool) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []*distro.Error
 		for _, each := range joined.Unwrap() {
-			all = append(all, flatten(each)...)
+			if !flattenTo(each, yield) {
+				return false
+			}
 		}
-		return all
+		return true
 	}
-	if e, ok := errors.AsType[*distro.Error](err); ok {
-		return []*distro.Error{e}
-	}
-	return nil
+	e, ok := errors.AsType[*distro.Error](err)
+	return !ok || yield(e)
 }
 
 func writeProblem(w http.ResponseWriter, p *Problem) {

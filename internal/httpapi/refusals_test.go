@@ -72,6 +72,10 @@ func refusals() map[string]struct{ body, want string } {
 		"timeout is a boolean":      {task(`"timeout":true`), "timeout"},
 		"timeout is a fraction":     {task(`"timeout":1.5`), "timeout"},
 		"timeout is no time":        {task(`"timeout":"soon"`), "timeout"},
+		"timeout is a list":         {task(`"timeout":[1]`), "timeout"},
+		"a keyword without a name":  {task(`"kwargs":{"":1}`), `kwargs.""`},
+		"too many keywords":         {task(`"kwargs":{` + strings.Repeat(`"month":1,`, 10_000) + `"month":1}`), "kwargs"},
+		"too many members":          {task(strings.Repeat(`"module":"x",`, 120) + `"module":"x"`), "body"},
 		"retries negative":          {task(`"retries":-1`), "retries"},
 		"retries above 100":         {task(`"retries":101`), "retries"},
 		"retries is a text":         {task(`"retries":"1"`), "retries"},
@@ -149,7 +153,7 @@ func TestABodyOverTheLimitIsRefusedUnread(t *testing.T) {
 			r.Host, r.ContentLength = "localhost", length
 			w := httptest.NewRecorder()
 			b.api.ServeHTTP(w, r)
-			if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), `"too_large"`) {
+			if w.Code != http.StatusRequestEntityTooLarge || !strings.Contains(w.Body.String(), `"too_large","field":"body"`) {
 				t.Errorf("%s to %s: %d %s", name, path, w.Code, w.Body)
 			}
 		}
@@ -169,10 +173,11 @@ func TestWrongAddressesAndMethodsAreProblems(t *testing.T) {
 	}{
 		{"GET", "/", 404, ""}, {"GET", "/nothing", 404, ""}, {"GET", "/api/v1/", 404, ""}, {"GET", "/docs", 404, ""},
 		{"GET", "/scheduler/queue-task", 405, "POST"}, {"PUT", "/scheduler/modules/", 405, "GET, HEAD"},
-		{"HEAD", "/scheduler/clean-queue", 405, "DELETE, GET, POST"}, {"PATCH", "/scheduler/clean-queue", 405, "DELETE, GET, HEAD, POST"},
+		{"HEAD", "/scheduler/clean-queue", 405, "DELETE, GET, POST"}, {"PATCH", "/scheduler/clean-queue", 405, "DELETE, GET, POST"},
 		{"DELETE", "/api/v1/jobs", 405, "GET, HEAD, POST"}, {"POST", "/api/v1/jobs/x", 405, "DELETE, GET, HEAD"},
 		{"GET", "/api/v1/jobs/x/stop", 405, "POST"}, {"OPTIONS", "/scheduler/queue-task", 405, "POST"},
 		{"GET", "//nothing", 404, ""}, {"GET", "/../etc/passwd", 404, ""}, {"GET", "/%2e%2e/etc/passwd", 404, ""},
+		{"GET", "/scheduler/clean-queue?queu=low", 422, ""}, {"DELETE", "/scheduler/clean-queue/?QUEUE=low", 422, ""}, {"POST", "/scheduler/clean-queue?queue=low&x", 422, ""},
 		{"GET", "/scheduler/clean-queue?queue=other", 422, ""}, {"GET", "/scheduler/clean-queue?queue=", 422, ""},
 		{"GET", "/scheduler/clean-queue?queue=low&queue=high", 422, ""}, {"GET", "/scheduler/clean-queue?queue=%zz", 422, ""},
 	} {

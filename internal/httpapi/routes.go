@@ -10,9 +10,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/distro-orchestrator/distro"
 )
 
 // access is who may use a route. It has no default: a route that declares none
@@ -50,9 +53,9 @@ func (s *Server) table() []route {
 		{"GET", "/scheduler/modules", token, twice(s.modules)},
 		{"POST", "/scheduler/queue-task", token, twice(s.queueTask)},
 		{"POST", "/scheduler/schedule-task", token, twice(s.scheduleTask)},
-		{"GET", "/scheduler/clean-queue", token, twice(s.cleanQueueByGet)},
-		{"POST", "/scheduler/clean-queue", token, twice(s.cleanQueue)},
-		{"DELETE", "/scheduler/clean-queue", token, twice(s.cleanQueue)},
+		{"GET", cleanPath, token, twice(s.cleanQueueByGet)},
+		{"POST", cleanPath, token, twice(s.cleanQueue)},
+		{"DELETE", cleanPath, token, twice(s.cleanQueue)},
 
 		{"GET", "/openapi.json", token, plain(s.openAPI)},
 
@@ -66,14 +69,14 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/jobs/{id}/requeue", token, typed("Queue a job again that ended", s.requeueJob)},
 		{"POST", "/api/v1/jobs/{id}/run-first", token, typed("Move a job to the front of its queue", s.runFirstJob)},
 		{"GET", "/api/v1/jobs/{id}/log", token, typed("Read a range of a job's output", s.readLog)},
-		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), sends("text/event-stream"))},
+		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"))},
 		{"GET", "/api/v1/jobs/{id}/log.txt", token, raw("Get all of a job's output", s.textLog, path("id"), sends("text/plain"))},
 
 		{"GET", "/api/v1/queues", token, typed("List queues", s.listQueues)},
 		{"GET", "/api/v1/queues/{queue}", token, typed("Get a queue", s.getQueue)},
 		{"POST", "/api/v1/queues/{queue}/pause", token, typed("Pause a queue", s.pauseQueue)},
 		{"POST", "/api/v1/queues/{queue}/resume", token, typed("Let a queue go on", s.resumeQueue)},
-		{"POST", "/api/v1/queues/{queue}/empty", token, typed("Delete what waits in a queue", s.emptyQueue)},
+		{"POST", "/api/v1/queues/{queue}/empty", token, typed("Delete what waits in a queue", s.emptyQueue, unhurried)},
 
 		{"GET", "/api/v1/workers", token, typed("List workers", s.listWorkers)},
 		{"POST", "/api/v1/workers/suspend", token, typed("Suspend all workers", s.suspendWorkers)},
@@ -173,16 +176,42 @@ func twice(handler http.HandlerFunc) func(*registrar, route) {
 }
 
 // typed mounts a function from a typed request to a typed answer.
-func typed[I, O any](summary string, handler func(context.Context, *I) (*O, error)) func(*registrar, route) {
+func typed[I, O any](
+	summary string, handler func(context.Context, *I) (*O, error), before ...func(huma.Context, func(huma.Context)),
+) func(*registrar, route) {
 	return func(g *registrar, r route) {
-		huma.Register(g.api, r.operation(summary), func(ctx context.Context, in *I) (*O, error) {
+		op := r.operation(summary)
+		op.Middlewares = before
+		huma.Register(g.api, op, func(ctx context.Context, in *I) (*O, error) {
 			out, err := handler(ctx, in)
 			if err != nil {
-				return nil, g.server.problem(ctx, err, "query")
+				return nil, g.server.problem(ctx, err, r.part(err))
 			}
 			return out, nil
 		})
 	}
+}
+
+// part is where the field of an error stands in a request without a body.
+func (r route) part(err error) string {
+	if e, ok := errors.AsType[*distro.Error](err); ok && e.Field != "" && strings.Contains(r.path, "{"+e.Field+"}") {
+		return "path"
+	}
+	return "query"
+}
+
+// unhurried lets an operation take its time.
+func unhurried(ctx huma.Context, next func(huma.Context)) {
+	_, w := humago.Unwrap(ctx)
+	liftDeadlines(w)
+	next(ctx)
+}
+
+// liftDeadlines takes the server's deadlines from an answer, where its writer
+// has any.
+func liftDeadlines(w http.ResponseWriter) {
+	control := http.NewResponseController(w)
+	_, _ = control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})
 }
 
 // raw mounts a handler that reads its request and writes its answer itself,
@@ -242,4 +271,21 @@ func path(name string) func(huma.Registry, *huma.Operation) {
 			Name: name, In: "path", Required: true, Schema: schemas.Schema(reflect.TypeFor[string](), true, ""),
 		})
 	}
+}
+
+// resumes describes where a stream may begin.
+func resumes(schemas huma.Registry, op *huma.Operation) {
+	number := schemas.Schema(reflect.TypeFor[int64](), true, "")
+	op.Parameters = append(op.Parameters,
+		&huma.Param{Name: "from", In: "query", Description: "number of the first line, from 1", Schema: number},
+		&huma.Param{Name: "Last-Event-ID", In: "header", Description: "number of the last line that was received; wins over from", Schema: number})
+}
+
+// TransformSchema describes the timeout, which may be a number too.
+func (NewJob) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	least := 1.0
+	timeout := s.Properties["timeout"]
+	timeout.Type = ""
+	timeout.OneOf = []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeInteger, Minimum: &least, Description: "seconds"}}
+	return s
 }

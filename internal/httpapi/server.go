@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,7 +99,9 @@ func (s *Server) HTTPServer() *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
+		// The general handler would answer OPTIONS * before the guard.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(s.opts.Logger.Handler(), slog.LevelDebug),
 	}
 	server.RegisterOnShutdown(s.EndStreams)
 	return server
@@ -153,6 +156,9 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request, fallback http.H
 	answer := &headerOnly{header: http.Header{}}
 	fallback.ServeHTTP(answer, r)
 	if allow := answer.header.Get("Allow"); allow != "" {
+		if strings.TrimSuffix(r.URL.Path, "/") == cleanPath {
+			allow = cleanMethods
+		}
 		methodNotAllowed(w, r, allow)
 		return
 	}

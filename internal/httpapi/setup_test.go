@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -47,7 +48,7 @@ func (c catalog) Module(_ context.Context, name string) (distro.Module, error) {
 			return m, nil
 		}
 	}
-	return distro.Module{}, distro.Errorf(distro.CodeNotFound, "there is no module %q", name)
+	return distro.Module{}, &distro.Error{Code: distro.CodeNotFound, Field: "module", Message: fmt.Sprintf("there is no module %q", name)}
 }
 
 func testCatalog() catalog {

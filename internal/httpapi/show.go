@@ -111,5 +111,5 @@ func showFunction(f distro.Function) Function {
 }
 
 func showLine(l output.Line) LogLine {
-	return LogLine{Number: l.Number, At: l.At.UTC(), Stream: l.Stream.String(), Text: l.Text, Open: l.Open}
+	return LogLine{Number: l.Number, At: l.At.UTC(), Stream: l.Stream.String(), Text: l.Text, Open: l.Open, Continued: l.Continued}
 }

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-
 	"fmt"
 	"net/http"
 	"slices"
@@ -78,7 +77,7 @@ func parseBatch(body []byte) ([]service.Request, error) {
 	var f fields
 	var requests []service.Request
 	found := false
-	for name, value := range jsonscan.Members(body) {
+	for name, value := range f.members(body, 1) {
 		if name != "jobs" {
 			f.refuse(clip(name), "is unknown; there is only jobs")
 			continue
@@ -88,7 +87,7 @@ func parseBatch(body []byte) ([]service.Request, error) {
 			requests = f.batch(name, value)
 		}
 	}
-	if !found {
+	if !found && !f.ended {
 		f.refuse("jobs", "is required")
 	}
 	return requests, f.err()
@@ -99,6 +98,9 @@ func (f *fields) batch(name string, list []byte) []service.Request {
 	var requests []service.Request
 	for value := range jsonscan.Elements(list) {
 		i := len(requests)
+		if f.full() {
+			return nil
+		}
 		if i == service.MaxBatch {
 			f.refuse(name, "must be at most %d jobs", service.MaxBatch)
 			return nil
@@ -107,8 +109,8 @@ func (f *fields) batch(name string, list []byte) []service.Request {
 		if at := fmt.Sprintf("%s[%d]", name, i); f.want(at, value, jsonscan.Object) {
 			var err error
 			request, err = parseNewJob(value)
-			for _, e := range flatten(err) {
-				f.errs = append(f.errs, service.InItem(name, i, e))
+			for e := range flatten(err) {
+				f.add(service.InItem(name, i, e))
 			}
 		}
 		requests = append(requests, request)
@@ -122,7 +124,7 @@ func parseNewJob(body []byte) (service.Request, error) {
 	known := []string{"function", "args", "kwargs", "queue", "id", "delay", "at", "timeout", "retries"}
 	var r service.Request
 	var f fields
-	for name, value := range jsonscan.Members(body) {
+	for name, value := range f.members(body, len(known)) {
 		if !slices.Contains(known, name) {
 			hint := ""
 			if nearest := distro.Nearest(name, known); nearest != "" {
@@ -136,7 +138,7 @@ func parseNewJob(body []byte) (service.Request, error) {
 		}
 		f.newJob(&r, name, value)
 	}
-	if r.Function == "" && !f.refused("function") {
+	if r.Function == "" && !f.ended && !f.refused("function") {
 		f.refuse("function", "is required")
 	}
 	return r, f.err()

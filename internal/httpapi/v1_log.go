@@ -55,10 +55,10 @@ func (s *Server) streamLog(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-s.streams }()
 	default:
 		w.Header().Set("Retry-After", "5")
-		writeProblem(w, newProblem(http.StatusServiceUnavailable, distro.CodeUnavailable, "too many streams are open; try again later"))
+		writeProblem(w, newProblem(http.StatusTooManyRequests, distro.CodeUnavailable, "too many streams are open; try again later"))
 		return
 	}
-	if _, err := s.opts.Service.Get(r.Context(), r.PathValue("id")); err != nil {
+	if _, err := s.opts.Service.Find(r.Context(), r.PathValue("id")); err != nil {
 		writeProblem(w, s.problem(r.Context(), err, "path"))
 		return
 	}

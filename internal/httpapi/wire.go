@@ -16,7 +16,7 @@ type NewJob struct {
 	ID       string          `json:"id,omitempty" doc:"makes the request repeatable; default: a random UUID"`
 	Delay    string          `json:"delay,omitempty" doc:"time to wait first, like 2h10m20s"`
 	At       *time.Time      `json:"at,omitempty" doc:"moment not to start before; not together with delay"`
-	Timeout  string          `json:"timeout,omitempty" doc:"of one attempt, like 90s; \"none\" for no limit"`
+	Timeout  string          `json:"timeout,omitempty" doc:"of one attempt, like 90s or a number of seconds; \"none\" for no limit"`
 	Retries  *int            `json:"retries,omitempty" minimum:"0" maximum:"100" doc:"attempts that may follow a failed one"`
 }
 
@@ -94,6 +94,8 @@ type LogLine struct {
 	Stream string    `json:"stream" enum:"stdout,stderr,distro" doc:"distro: a note of the orchestrator, like the begin of an attempt"`
 	Text   string    `json:"text"`
 	Open   bool      `json:"open,omitempty" doc:"the line has not ended yet"`
+
+	Continued bool `json:"continued,omitempty" doc:"a part of a long line, which goes on in the next one of its stream"`
 }
 
 // LogPage is a range of a job's output.

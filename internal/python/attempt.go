@@ -66,9 +66,9 @@ func (a *Attempt) Stop(kind distro.FailureKind, grace time.Duration) {
 // a process only.
 func (a *Attempt) Run(ctx context.Context) distro.Result {
 	a.result = distro.Result{Attempt: a.call.Attempt, Worker: a.call.Worker, StartedAt: time.Now().UTC()}
-	p, f, err := a.hand(ctx)
-	if err != nil {
-		a.fail(&distro.Failure{Kind: distro.FailureStart, Message: err.Error()})
+	p, f, failure := a.hand(ctx)
+	if failure != nil {
+		a.fail(failure)
 		return a.result
 	}
 	if !a.runners.spare() {
@@ -102,20 +102,18 @@ func (a *Attempt) Run(ctx context.Context) distro.Result {
 // hand gives the call to a process. A pooled process may decline because a
 // file has changed; the next one is asked then. A frame that came with the
 // answer is returned.
-func (a *Attempt) hand(ctx context.Context) (*runner, *frame, error) {
-	header := jobHeader{
-		ID: a.call.JobID, Queue: a.call.Queue, Attempt: a.call.Attempt, Worker: a.call.Worker,
-		Serializer: a.call.Payload.Serializer,
-		Artifacts:  filepath.Join(a.runners.opts.StateDir, "artifacts", a.call.Artifacts),
-	}
-	if a.call.Timeout > 0 {
-		seconds := a.call.Timeout.Seconds()
-		header.Timeout = &seconds
+func (a *Attempt) hand(ctx context.Context) (*runner, *frame, *distro.Failure) {
+	header := a.header()
+	if _, err := appendFrame(nil, kindJob, header, a.call.Payload.Data); err != nil {
+		return nil, nil, &distro.Failure{Kind: distro.FailureStart, Message: err.Error()}
 	}
 	for range 3 * (a.runners.opts.Slots + 2) {
-		p, err := a.runners.take(ctx)
-		if err != nil {
-			return nil, nil, fmt.Errorf("no Python process: %w", err)
+		p, order, err := a.runners.take(ctx, a.stops)
+		switch {
+		case err != nil:
+			return nil, nil, &distro.Failure{Kind: distro.FailureStart, Message: "no Python process: " + err.Error()}
+		case order != nil:
+			return nil, nil, &distro.Failure{Kind: order.kind, Message: "ended before it ran"}
 		}
 		p.stdout.direct(func(b []byte) { a.output(false, b) })
 		p.stderr.direct(func(b []byte) { a.output(true, b) })
@@ -132,8 +130,24 @@ func (a *Attempt) hand(ctx context.Context) (*runner, *frame, error) {
 		a.outlive(p)
 		a.release(p)
 		a.runners.ended(p)
+		if a.kind != "" {
+			return nil, nil, &distro.Failure{Kind: a.kind, Message: "ended before it ran"}
+		}
 	}
-	return nil, nil, fmt.Errorf("no Python process took the job: they end before they run it")
+	return nil, nil, &distro.Failure{Kind: distro.FailureStart, Message: "no Python process took the job: they end before they run it"}
+}
+
+func (a *Attempt) header() jobHeader {
+	header := jobHeader{
+		ID: a.call.JobID, Queue: a.call.Queue, Attempt: a.call.Attempt, Worker: a.call.Worker,
+		Serializer: a.call.Payload.Serializer,
+		Artifacts:  filepath.Join(a.runners.artifacts(), a.call.Artifacts),
+	}
+	if a.call.Timeout > 0 {
+		seconds := a.call.Timeout.Seconds()
+		header.Timeout = &seconds
+	}
+	return header
 }
 
 // watch waits for the answer of the process and ends it when its time, its

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/distro-orchestrator/distro"
 )
 
 // scripts are the sources of the zygote and of the processes of jobs.
@@ -106,7 +108,7 @@ func New(opts Options) (*Runners, error) {
 	if err := os.RemoveAll(r.scripts); err != nil {
 		return nil, fmt.Errorf("remove the Python scripts of another version: %w", err)
 	}
-	for _, dir := range []string{r.scripts, filepath.Join(r.opts.StateDir, "artifacts")} {
+	for _, dir := range []string{r.scripts, r.artifacts()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("prepare the state directory: %w", err)
 		}
@@ -120,6 +122,33 @@ func New(opts Options) (*Runners, error) {
 	}
 	r.source, err = newSource(r)
 	return r, err
+}
+
+// artifacts is where folders of files that jobs left are kept, by attempt.
+func (r *Runners) artifacts() string { return filepath.Join(r.opts.StateDir, "artifacts") }
+
+// PruneArtifacts deletes the folders of files that jobs left before a moment,
+// and returns how many.
+func (r *Runners) PruneArtifacts(ctx context.Context, before time.Time) (int, error) {
+	entries, err := os.ReadDir(r.artifacts())
+	if err != nil {
+		return 0, fmt.Errorf("list artifacts: %w", err)
+	}
+	removed := 0
+	for _, entry := range entries {
+		if ctx.Err() != nil {
+			return removed, ctx.Err()
+		}
+		info, err := entry.Info()
+		if err != nil || info.ModTime().After(before) {
+			continue
+		}
+		if err := removeAll(filepath.Join(r.artifacts(), entry.Name())); err != nil {
+			return removed, fmt.Errorf("delete artifacts: %w", err)
+		}
+		removed++
+	}
+	return removed, nil
 }
 
 // Isolation returns what jobs really get: Spawn where Fork was asked for and
@@ -138,8 +167,8 @@ func (r *Runners) Run(ctx context.Context) error {
 	return errors.Join(err, r.scratch.remove())
 }
 
-// standbys is how many processes may live or be ordered at a time: one more
-// than slots, so that a job need not wait for the process of the one before.
+// refill orders what is missing: there is one process more than slots, so that
+// a job need not wait for the process of the one before.
 func (r *Runners) refill() {
 	r.mu.Lock()
 	n := r.opts.Slots + 1 - r.ordered - (r.alive - r.busy)
@@ -157,26 +186,48 @@ func (r *Runners) refill() {
 // deliver takes a new process from the source.
 func (r *Runners) deliver(p *runner) {
 	r.mu.Lock()
-	r.ordered--
+	r.ordered = max(r.ordered-1, 0)
 	r.alive++
 	r.mu.Unlock()
 	r.idle <- p
 }
 
-// forget drops all orders: the source that had them is gone.
+// forget drops all orders and the processes that wait: the source that had
+// them is gone.
 func (r *Runners) forget() {
 	r.mu.Lock()
 	r.ordered = 0
 	r.mu.Unlock()
+	for {
+		select {
+		case p := <-r.idle:
+			r.mu.Lock()
+			r.busy++ // as if it had been taken
+			r.mu.Unlock()
+			r.drop(p)
+		default:
+			return
+		}
+	}
 }
 
 // spare reports whether a process waits for a job.
 func (r *Runners) spare() bool { return len(r.idle) > 0 }
 
-// take waits for a process that lives, and counts it busy.
-func (r *Runners) take(ctx context.Context) (*runner, error) {
+// takeWithin is how long an attempt waits for a process.
+const takeWithin = time.Minute
+
+// take waits for a process that lives, and counts it busy. It returns the stop
+// order that comes instead, if one does.
+func (r *Runners) take(ctx context.Context, stops <-chan stopOrder) (*runner, *stopOrder, error) {
+	timer := time.NewTimer(takeWithin)
+	defer timer.Stop()
 	for {
 		select {
+		case order := <-stops:
+			return nil, &order, nil
+		case <-timer.C:
+			return nil, nil, fmt.Errorf("none could be started within %s", takeWithin)
 		case p := <-r.idle:
 			r.mu.Lock()
 			r.busy++
@@ -186,10 +237,10 @@ func (r *Runners) take(ctx context.Context) (*runner, error) {
 				r.ended(p)
 				continue
 			default:
-				return p, nil
+				return p, nil, nil
 			}
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, &stopOrder{kind: distro.FailureLost}, nil
 		}
 	}
 }
@@ -204,13 +255,17 @@ func (r *Runners) put(p *runner) {
 
 // ended tells that a process that was taken has gone, and orders another.
 func (r *Runners) ended(p *runner) {
+	r.drop(p)
+	r.refill()
+}
+
+func (r *Runners) drop(p *runner) {
 	p.close()
 	r.scratch.put(p.scratch)
 	r.mu.Lock()
 	r.busy--
 	r.alive--
 	r.mu.Unlock()
-	r.refill()
 }
 
 // environ is the environment processes start with. The one DISTRO_ name in it

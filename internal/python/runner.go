@@ -19,7 +19,7 @@ type runner struct {
 	signal  func(syscall.Signal)
 	exited  chan struct{} // closed when it is gone, with everything it started
 	exit    exitStatus    // set before exited is closed
-	scratch string
+	scratch scratch
 	closing sync.Once
 }
 
@@ -59,11 +59,17 @@ func (p *runner) receive() {
 	}
 }
 
+// sendWithin is how long a process may take to read a job.
+const sendWithin = time.Minute
+
 // send hands a job over. An error says that the process is gone or going.
 func (p *runner) send(header jobHeader, body []byte) error {
 	data, err := appendFrame(make([]byte, 0, 512+len(body)), kindJob, header, body)
 	if err != nil {
 		return err
+	}
+	if d, ok := p.channel.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = d.SetWriteDeadline(time.Now().Add(sendWithin)) // where it cannot be set, a write waits as long as the process lives
 	}
 	if _, err := p.channel.Write(data); err != nil {
 		return fmt.Errorf("hand job %q to process %d: %w", header.ID, p.pid, err)

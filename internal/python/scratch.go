@@ -3,6 +3,7 @@ package python
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,24 +12,32 @@ import (
 	"sync"
 )
 
-// scratches hands out folders for the temporary files and artifacts of one
-// process each. A folder that comes back empty is used again as it is: making
-// and removing folders costs more than a short job, the more so on a disk that
-// is synced all the time.
+// scratch is the folders of one process: TMPDIR and DISTRO_ARTIFACTS of its
+// jobs. Temporary files may lie on another file system than the artifacts,
+// which are renamed when they are kept.
+type scratch struct {
+	Tmp       string `json:"tmp"`
+	Artifacts string `json:"artifacts"`
+}
+
+// scratches hands out folders. Those that come back empty are used again as
+// they are: making and removing folders costs more than a short job, the more
+// so on a disk that is synced all the time.
 type scratches struct {
-	dir string
+	tmp     string // parent of the temporary folders
+	staging string // parent of the artifacts that are being made
 
 	mu   sync.Mutex
-	free []string
+	free []scratch
 	made int
 }
 
 // maxScratch keeps the names of sockets that jobs make in their TMPDIR within
 // the 107 bytes the kernel allows: multiprocessing adds about 40.
-const maxScratch = 50
+const maxScratch = 55
 
-// scratchOf is the parent of the folders: below stateDir, or in the system's
-// place for temporary files where that path would be too long.
+// scratchOf is the parent of the temporary folders: below stateDir, or in the
+// system's place for temporary files where that path would be too long.
 func scratchOf(stateDir string) string {
 	dir := filepath.Join(stateDir, "tmp")
 	if len(dir) <= maxScratch {
@@ -38,27 +47,24 @@ func scratchOf(stateDir string) string {
 	return filepath.Join(os.TempDir(), "distro-"+hex.EncodeToString(sum[:6]))
 }
 
-// newScratches makes the parent anew. Where somebody else made it first, it
+// newScratches makes the parents anew. Where somebody else made one first, it
 // fails.
 func newScratches(stateDir string) (*scratches, error) {
-	s := &scratches{dir: scratchOf(stateDir)}
-	if err := os.RemoveAll(s.dir); err != nil {
-		return nil, fmt.Errorf("remove old temporary files: %w", err)
-	}
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make a folder for temporary files: %w", err)
+	s := &scratches{tmp: scratchOf(stateDir), staging: filepath.Join(stateDir, "staging")}
+	for _, dir := range []string{s.tmp, s.staging} {
+		if err := removeAll(dir); err != nil {
+			return nil, fmt.Errorf("remove old temporary files: %w", err)
+		}
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("make a folder for temporary files: %w", err)
+		}
 	}
 	return s, nil
 }
 
-// parts are the folders in each folder.
-func parts(folder string) [2]string {
-	return [2]string{filepath.Join(folder, "tmp"), filepath.Join(folder, "artifacts")}
-}
-
-// take returns an empty folder. Where it cannot be made, the jobs of its
+// take returns empty folders. Where they cannot be made, the jobs of the
 // process fail to make files, and say so.
-func (s *scratches) take() string {
+func (s *scratches) take() scratch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if last := len(s.free) - 1; last >= 0 {
@@ -67,20 +73,19 @@ func (s *scratches) take() string {
 		return folder
 	}
 	s.made++
-	folder := filepath.Join(s.dir, strconv.Itoa(s.made))
-	for _, part := range parts(folder) {
-		_ = os.MkdirAll(part, 0o700)
-	}
+	name := strconv.Itoa(s.made)
+	folder := scratch{Tmp: filepath.Join(s.tmp, name), Artifacts: filepath.Join(s.staging, name)}
+	_ = os.Mkdir(folder.Tmp, 0o700)
+	_ = os.Mkdir(folder.Artifacts, 0o700)
 	return folder
 }
 
-// put takes a folder back whose process is gone.
-func (s *scratches) put(folder string) {
-	for _, part := range parts(folder) {
-		if !untouched(part) {
-			_ = os.RemoveAll(folder)
-			return
-		}
+// put takes folders back whose process is gone.
+func (s *scratches) put(folder scratch) {
+	if !untouched(folder.Tmp) || !untouched(folder.Artifacts) {
+		_ = removeAll(folder.Tmp) // what stays is removed at the next start
+		_ = removeAll(folder.Artifacts)
+		return
 	}
 	s.mu.Lock()
 	s.free = append(s.free, folder)
@@ -98,4 +103,24 @@ func untouched(dir string) bool {
 	return err == nil && len(entries) == 0
 }
 
-func (s *scratches) remove() error { return os.RemoveAll(s.dir) }
+func (s *scratches) remove() error { return errors.Join(removeAll(s.tmp), removeAll(s.staging)) }
+
+// removeAll is os.RemoveAll that also removes folders which a job has made
+// read-only.
+func removeAll(dir string) error {
+	if err := os.RemoveAll(dir); err == nil {
+		return nil
+	}
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() {
+			if chmod := os.Chmod(path, 0o700); chmod != nil {
+				return chmod
+			}
+			if err != nil { // it could not be read before
+				return removeAll(path)
+			}
+		}
+		return nil
+	})
+	return errors.Join(os.RemoveAll(dir), err)
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -21,11 +22,13 @@ import (
 // them, with whatever they started, when this process dies.
 type zygote struct {
 	runners *Runners
-	orders  chan int // asked for while no zygote was ready
+	wake    chan struct{} // outbox has grown
 
 	mu      sync.Mutex
 	mode    Isolation
-	conn    *net.UnixConn // nil while none runs
+	ready   bool
+	pending int      // processes ordered while no zygote was ready
+	outbox  [][]byte // messages not written yet
 	running map[int]*runner
 }
 
@@ -33,10 +36,7 @@ func newSource(r *Runners) (source, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("adopt orphans of jobs: %w", err)
 	}
-	return &zygote{
-		runners: r, mode: r.opts.Isolation, orders: make(chan int, 64),
-		running: map[int]*runner{},
-	}, nil
+	return &zygote{runners: r, mode: r.opts.Isolation, wake: make(chan struct{}, 1), running: map[int]*runner{}}, nil
 }
 
 func (z *zygote) isolation() Isolation {
@@ -48,31 +48,63 @@ func (z *zygote) isolation() Isolation {
 func (z *zygote) order(n int) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if z.conn == nil {
-		z.orders <- n
-		return
+	if z.ready {
+		z.fork(n)
+	} else {
+		z.pending += n
 	}
-	z.fork(n)
 }
 
 // fork tells the zygote to start n processes, while mu is held.
 func (z *zygote) fork(n int) {
-	folders := make([]string, n)
+	folders := make([]scratch, n)
 	for i := range folders {
 		folders[i] = z.runners.scratch.take()
 	}
-	z.tell(map[string]any{"fork": folders, "mode": z.mode})
+	for part := range slices.Chunk(folders, maxFork) {
+		z.tell(map[string]any{"fork": part, "mode": z.mode})
+	}
 }
 
-// tell sends a message while mu is held. A zygote that cannot be told is about
-// to be found dead by receive.
+// tell queues a message, while mu is held: writing could wait for the zygote,
+// which may wait for this process to read what it says.
 func (z *zygote) tell(message map[string]any) {
 	data, err := json.Marshal(message)
-	if err != nil || z.conn == nil {
+	if err != nil || len(data) > maxMessage {
 		return
 	}
-	_, _ = z.conn.Write(data)
+	z.outbox = append(z.outbox, data)
+	select {
+	case z.wake <- struct{}{}:
+	default:
+	}
 }
+
+// write sends what is queued until ended is closed.
+func (z *zygote) write(conn *net.UnixConn, ended <-chan struct{}) {
+	for {
+		select {
+		case <-ended:
+			return
+		case <-z.wake:
+		}
+		z.mu.Lock()
+		messages := z.outbox
+		z.outbox = nil
+		z.mu.Unlock()
+		for _, data := range messages {
+			if _, err := conn.Write(data); err != nil {
+				return // the zygote is gone, as receive is about to find
+			}
+		}
+	}
+}
+
+const (
+	maxMessage = 100 << 10 // bytes; zygote.py reads no more
+	maxFork    = 32        // processes a message
+	maxLearned = 32        // sources a message
+)
 
 func (z *zygote) learned(paths []string) {
 	if len(paths) == 0 {
@@ -83,47 +115,79 @@ func (z *zygote) learned(paths []string) {
 	if z.mode != Fork {
 		return
 	}
-	z.tell(map[string]any{"compile": paths})
+	z.tell(map[string]any{"compile": paths[:min(len(paths), maxLearned)]})
 }
 
-// restartAfter is the pause before a zygote that died is replaced: long enough
-// for an interpreter that cannot start not to keep a core busy.
-const restartAfter = 200 * time.Millisecond
+// Pauses before a zygote that died is replaced: an interpreter that cannot
+// start must not keep a core busy.
+const (
+	restartFirst = 100 * time.Millisecond
+	restartLast  = 5 * time.Second
+)
 
 func (z *zygote) run(ctx context.Context) error {
+	log, pause, last := z.runners.opts.Logger, restartFirst, ""
 	for {
-		err := z.life(ctx)
+		served, err := z.life(ctx)
 		z.orphaned()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		z.runners.opts.Logger.Error("the Python process that starts jobs ended; starting another", "reason", err)
+		if served {
+			pause, last = restartFirst, ""
+		}
+		if reason := fmt.Sprint(err); reason != last {
+			log.Error("the Python process that starts jobs ended; starting another", "reason", reason)
+			last = reason
+		}
 		if err := EndLeftovers(ctx, z.runners.opts.StateDir); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(restartAfter):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, restartLast)
 		z.runners.refill()
 	}
 }
 
-// life starts a zygote and serves it until it or ctx ends.
-func (z *zygote) life(ctx context.Context) error {
+const (
+	readyWithin = 20 * time.Second // of its start; a slow disk may hold it up
+	endWithin   = 5 * time.Second  // of being told: it kills and reaps every job first
+)
+
+// life starts a zygote and serves it until it or ctx ends. It reports whether
+// the zygote was ready to fork.
+func (z *zygote) life(ctx context.Context) (served bool, err error) {
 	cmd, conn, err := z.start()
 	if err != nil {
-		return err
+		return false, err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.CloseWrite() })
-	defer stop()
-	err = z.receive(conn)
+	kill := func() { _ = cmd.Process.Kill() }
+	overdue := time.AfterFunc(readyWithin, kill)
+	ended := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() { z.write(conn, ended) })
+	others.Go(func() {
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			_ = conn.CloseWrite()
+			overdue.Reset(endWithin)
+		}
+	})
+	err = z.receive(conn, func() { overdue.Stop(); served = true })
 	z.mu.Lock()
-	z.conn = nil
+	z.ready = false
 	z.mu.Unlock()
+	close(ended)
 	conn.Close()
-	return errors.Join(err, cmd.Wait())
+	others.Wait()
+	overdue.Reset(endWithin)
+	defer overdue.Stop()
+	return served, errors.Join(err, cmd.Wait())
 }
 
 func (z *zygote) start() (*exec.Cmd, *net.UnixConn, error) {
@@ -158,7 +222,7 @@ type zygoteMessage struct {
 	Ready   int     `json:"ready"`
 	Threads int     `json:"threads"`
 	Standby int     `json:"standby"`
-	Scratch string  `json:"scratch"`
+	Scratch scratch `json:"scratch"`
 	Exit    int     `json:"exit"`
 	Status  uint32  `json:"status"`
 	MaxRSS  int64   `json:"maxrss"` // kB
@@ -166,7 +230,7 @@ type zygoteMessage struct {
 }
 
 // receive handles messages until the zygote is gone.
-func (z *zygote) receive(conn *net.UnixConn) error {
+func (z *zygote) receive(conn *net.UnixConn, ready func()) error {
 	data, oob := make([]byte, 64<<10), make([]byte, syscall.CmsgSpace(3*4))
 	for {
 		n, oobn, _, _, err := conn.ReadMsgUnix(data, oob)
@@ -179,7 +243,8 @@ func (z *zygote) receive(conn *net.UnixConn) error {
 		}
 		switch {
 		case m.Ready != 0:
-			z.greet(conn, m.Threads)
+			ready()
+			z.greet(m.Threads)
 		case m.Standby != 0:
 			if err := z.adopt(m, oob[:oobn]); err != nil {
 				return err
@@ -191,21 +256,17 @@ func (z *zygote) receive(conn *net.UnixConn) error {
 }
 
 // greet accepts a zygote that is ready and passes on what was ordered.
-func (z *zygote) greet(conn *net.UnixConn, threads int) {
+func (z *zygote) greet(threads int) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	z.conn = conn
+	z.ready = true
 	if threads > 1 && z.mode != Spawn {
 		z.runners.opts.Logger.Warn("start-up code of this Python starts threads, which do not survive a fork: jobs get isolation spawn", "threads", threads)
 		z.mode = Spawn
 	}
-	for {
-		select {
-		case n := <-z.orders:
-			z.fork(n)
-		default:
-			return
-		}
+	if z.pending > 0 {
+		z.fork(z.pending)
+		z.pending = 0
 	}
 }
 
@@ -273,6 +334,7 @@ func (z *zygote) orphaned() {
 	z.mu.Lock()
 	running := z.running
 	z.running = map[int]*runner{}
+	z.pending, z.outbox = 0, nil
 	z.mu.Unlock()
 	for _, p := range running {
 		p.finish(exitStatus{unknown: true})

@@ -89,16 +89,9 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 	if err != nil {
 		return distro.Job{}, err
 	}
-	t, err := s.target(ctx, r)
+	t, a, err := s.call(ctx, r)
 	if err != nil {
-		return distro.Job{}, err
-	}
-	a, err := s.arguments(r)
-	if err != nil {
-		return distro.Job{}, err
-	}
-	if err := s.opts.Catalog.CheckCall(t.function, a.positionals, a.keywords); err != nil {
-		return distro.Job{}, err
+		return s.earlier(ctx, r, queue, err)
 	}
 	job := distro.Job{
 		ID: r.ID, Queue: queue, Function: t.name(), Payload: payload(t.name(), a),
@@ -111,7 +104,48 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 	if job.ID == "" {
 		job.ID = distro.NewID() // not repeatable, so it needs no fingerprint
 	} else {
-		job.Fingerprint = fingerprint(t, queue, a, r)
+		job.Fingerprint = fingerprint(t.name(), queue, a, r)
 	}
 	return job, nil
+}
+
+// call checks what r calls, and with what.
+func (s *Service) call(ctx context.Context, r Request) (target, arguments, error) {
+	t, err := s.target(ctx, r)
+	if err != nil {
+		return t, arguments{}, err
+	}
+	a, err := s.arguments(r)
+	if err != nil {
+		return t, a, err
+	}
+	err = s.opts.Catalog.CheckCall(t.function, a.positionals, a.keywords)
+	if e, ok := errors.AsType[*distro.Error](err); ok && e.Field == "kwargs." {
+		err = &distro.Error{Code: e.Code, Field: `kwargs.""`, Message: e.Message, Err: e.Err}
+	}
+	return t, a, err
+}
+
+// earlier is the job that the same request as r made before the module was
+// changed in a way that refuses r now; without one it is refused.
+func (s *Service) earlier(ctx context.Context, r Request, queue string, refused error) (distro.Job, error) {
+	if r.ID == "" || distro.ErrorCode(refused) != distro.CodeInvalid {
+		return distro.Job{}, refused
+	}
+	a, err := s.arguments(r)
+	if err != nil {
+		return distro.Job{}, refused
+	}
+	jobs, err := s.opts.Broker.Get(ctx, []string{r.ID})
+	if err != nil {
+		return distro.Job{}, fault(fmt.Errorf("get job %q: %w", r.ID, err))
+	}
+	name := r.Function
+	if r.Module != "" {
+		name = r.Module + "." + name
+	}
+	if len(jobs) == 0 || jobs[0].Fingerprint != fingerprint(name, queue, a, r) {
+		return distro.Job{}, refused
+	}
+	return jobs[0], nil
 }

@@ -48,6 +48,14 @@ func (f *follower) watch(ctx context.Context, id string) (changed <-chan error, 
 	return ch, func() { f.leave(id, ch) }
 }
 
+// position is where the last reading stood: what happens from now on stands
+// behind it.
+func (f *follower) position() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cursor
+}
+
 func (f *follower) leave(id string, ch chan error) {
 	f.mu.Lock()
 	delete(f.waiting[id], ch)

@@ -51,11 +51,70 @@ func noJob(id string) error {
 	return distro.Errorf(distro.CodeNotFound, "there is no job %.128q", id)
 }
 
+// Find is Get that knows of a job whose record was not kept, for as long as
+// the change feed tells how it ended: such a job has no call and no result.
+func (s *Service) Find(ctx context.Context, id string) (distro.Job, error) {
+	return s.find(ctx, distro.Job{ID: id, Timeout: distro.Forever}, "")
+}
+
+// find is Find for a job that was as seen where the feed stood at cursor.
+func (s *Service) find(ctx context.Context, seen distro.Job, cursor string) (distro.Job, error) {
+	job, missing := s.Get(ctx, seen.ID)
+	if distro.ErrorCode(missing) != distro.CodeNotFound || seen.ID == "" || len(seen.ID) > maxForeignID {
+		return job, missing
+	}
+	for {
+		changes, err := s.opts.Broker.Changes(ctx, cursor, broker.MaxPage)
+		switch {
+		case errors.Is(err, broker.ErrCursorLost) && cursor != "":
+			cursor = ""
+			continue
+		case err != nil:
+			return distro.Job{}, fault(fmt.Errorf("look for the end of job %q: %w", seen.ID, err))
+		case len(changes) == 0 && seen.Status.Ended():
+			return seen, nil
+		case len(changes) == 0:
+			return distro.Job{}, missing
+		}
+		for _, c := range changes {
+			if cursor = c.Cursor; c.JobID == seen.ID {
+				s.apply(&seen, c)
+			}
+		}
+	}
+}
+
+// apply brings a job up to an entry of the feed. One that was deleted before
+// its time has no status: somebody wanted it gone.
+func (s *Service) apply(job *distro.Job, c distro.Change) {
+	if c.Status == "" {
+		ttl := s.opts.FailureTTL
+		if job.Status == distro.StatusFinished {
+			ttl = s.opts.ResultTTL
+		}
+		if ttl == distro.Forever || c.At.Add(time.Second).Before(job.EndedAt.Add(ttl)) {
+			job.Status = ""
+		}
+		return
+	}
+	if job.CreatedAt.IsZero() {
+		job.CreatedAt = c.At
+	}
+	job.Queue, job.Status, job.Attempt = c.Queue, c.Status, max(job.Attempt, c.Attempt)
+	if c.Status.Ended() {
+		job.EndedAt = c.At
+	}
+}
+
 // Wait returns a job as soon as it ended, and as it then is after limit, at
-// most MaxWait.
+// most MaxWait. One that ended and is not kept is as Find tells it.
 func (s *Service) Wait(ctx context.Context, id string, limit time.Duration) (distro.Job, error) {
-	job, err := s.Get(ctx, id)
-	if err != nil || job.Status.Ended() || limit <= 0 {
+	if limit <= 0 {
+		return s.Get(ctx, id)
+	}
+	cursor := s.follower.position()
+	job, err := s.Find(ctx, id)
+	if err != nil || job.Status.Ended() {
 		return job, err
 	}
 	changed, leave := s.follower.watch(ctx, id)
@@ -63,7 +122,7 @@ func (s *Service) Wait(ctx context.Context, id string, limit time.Duration) (dis
 	timer := time.NewTimer(min(limit, MaxWait))
 	defer timer.Stop()
 	for {
-		if job, err = s.Get(ctx, id); err != nil || job.Status.Ended() {
+		if job, err = s.find(ctx, job, cursor); err != nil || job.Status.Ended() {
 			return job, err
 		}
 		select {
@@ -72,7 +131,7 @@ func (s *Service) Wait(ctx context.Context, id string, limit time.Duration) (dis
 				return distro.Job{}, fault(fmt.Errorf("wait for job %q: %w", id, err))
 			}
 		case <-timer.C:
-			return s.Get(ctx, id)
+			return s.find(ctx, job, cursor)
 		case <-ctx.Done():
 			return distro.Job{}, fault(fmt.Errorf("wait for job %q: %w", id, ctx.Err()))
 		}

@@ -81,16 +81,21 @@ func (s *Service) WriteLog(ctx context.Context, id string, w io.Writer) error {
 // beat, send gets no lines. However slow send is, nobody but the caller waits
 // for it.
 func (s *Service) FollowLog(ctx context.Context, id string, from int64, beat time.Duration, send func([]output.Line) error) (distro.Status, error) {
-	if _, err := s.Get(ctx, id); err != nil {
+	cursor := s.follower.position()
+	job, err := s.Find(ctx, id)
+	if err != nil {
 		return "", err
 	}
 	changed, leave := s.follower.watch(ctx, id)
 	defer leave()
 	for from = max(from, 1); ; {
-		job, err := s.Get(ctx, id)
+		now, err := s.find(ctx, job, cursor)
 		gone := distro.ErrorCode(err) == distro.CodeNotFound
 		if err != nil && !gone {
 			return "", err
+		}
+		if !gone {
+			job = now
 		}
 		page, err := s.opts.Output.Read(ctx, id, from, MaxLines)
 		if err != nil {

@@ -101,17 +101,21 @@ func (s *Service) Clean(ctx context.Context, queue string) (int, error) {
 
 // empty walks over all queues side by side, so that every walk begins, and
 // with it is settled what it deletes, before the long way through the first.
+// What has begun goes on when ctx ends, as when a client did not wait; only the
+// end of the broker stops it.
 func (s *Service) empty(ctx context.Context, queues ...string) (int, error) {
 	total := 0
 	defer func() { s.opts.Logger.InfoContext(ctx, "queues emptied", "queues", queues, "deleted", total) }()
 	cursors := make([]string, len(queues))
+	walk := ctx
 	for left := slices.Clone(queues); len(left) > 0; {
 		for i := 0; i < len(left); {
-			n, next, err := s.opts.Broker.Empty(ctx, left[i], cursors[i], emptyStep)
+			n, next, err := s.opts.Broker.Empty(walk, left[i], cursors[i], emptyStep)
 			total += n
 			if err != nil {
 				return total, fault(fmt.Errorf("empty queue %q after %d jobs: %w", left[i], total, err))
 			}
+			walk = context.WithoutCancel(ctx)
 			if next == "" {
 				left, cursors = slices.Delete(left, i, i+1), slices.Delete(cursors, i, i+1)
 				continue

@@ -60,8 +60,11 @@ func (s *Service) arguments(r Request) (arguments, error) {
 	for range jsonscan.Elements(a.args) {
 		a.positionals++
 	}
-	seen := map[string]bool{}
+	seen, n := map[string]bool{}, 0
 	for key := range jsonscan.Members(a.kwargs) {
+		if n++; n > MaxKwargs {
+			return a, distro.Invalid("kwargs", "must have at most %d members", MaxKwargs)
+		}
 		if !seen[key] {
 			seen[key] = true
 			a.keywords = append(a.keywords, key)
@@ -131,14 +134,14 @@ func (s *Service) limits(r Request) (timeout time.Duration, retries int, err err
 }
 
 // fingerprint is equal for two requests that ask for the same.
-func fingerprint(t target, queue string, a arguments, r Request) string {
+func fingerprint(function, queue string, a arguments, r Request) string {
 	when := r.Schedule
 	if when == "" && !r.At.IsZero() {
 		when = r.At.UTC().Format(time.RFC3339Nano)
 	} else if when == "" {
 		when = r.Delay.String()
 	}
-	text := fmt.Appendf(nil, "%q %q %q ", t.name(), queue, when)
+	text := fmt.Appendf(nil, "%q %q %q ", function, queue, when)
 	text = jsonscan.AppendCanonical(text, a.args)
 	text = jsonscan.AppendCanonical(text, a.kwargs)
 	sum := sha256.Sum256(text)

@@ -21,7 +21,8 @@ const (
 	MaxDelay   = 3650 * 24 * time.Hour // from the request to the due time
 	MaxTimeout = MaxDelay              // of one attempt
 	MaxRetries = 100
-	MaxDepth   = 64 // levels of lists and objects in an argument
+	MaxDepth   = 64     // levels of lists and objects in an argument
+	MaxKwargs  = 10_000 // keyword arguments of a call
 	MaxBatch   = broker.MaxEnqueue
 	MaxWait    = time.Minute // of one Wait
 )

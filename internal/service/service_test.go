@@ -197,6 +197,36 @@ func TestARepetitionIsTheSameRequestAgain(t *testing.T) {
 	}
 }
 
+func TestARepetitionIsKnownAfterItsModuleChanged(t *testing.T) {
+	t.Parallel()
+	queue := open(t)
+	before := setup(t, queue)
+	first := service.Request{Module: "a.b", Function: "f", ID: "j", Args: []byte(`[1]`), Delay: time.Hour}
+	before.enqueue(first)
+	gone := setup(t, queue, func(o *service.Options) { o.Catalog = catalog{modules: []distro.Module{{Name: "a"}}} })
+	other := setup(t, queue, func(o *service.Options) {
+		o.Catalog = catalog{modules: []distro.Module{{Name: "a.b", Functions: []distro.Function{{Name: "f"}}}}}
+	})
+	for _, b := range []*bundle{gone, other} {
+		if job := b.enqueue(first); job.ID != "j" || job.Function != "a.b.f" || job.Queue != "low" {
+			t.Errorf("%+v", job)
+		}
+		if _, results, err := b.EnqueueMany(t.Context(), []service.Request{first}); err != nil || results[0] != broker.EnqueueRepeated {
+			t.Error(results, err)
+		}
+		for what, change := range map[string]func(*service.Request){
+			"argument": func(r *service.Request) { r.Args = []byte(`[2]`) }, "queue": func(r *service.Request) { r.Queue = "high" },
+			"delay": func(r *service.Request) { r.Delay++ }, "ID": func(r *service.Request) { r.ID = "k" }, "none": func(r *service.Request) { r.ID = "" },
+		} {
+			changed := first
+			change(&changed)
+			if _, err := b.Enqueue(t.Context(), changed); distro.ErrorCode(err) != distro.CodeInvalid {
+				t.Errorf("another %s: %v", what, err)
+			}
+		}
+	}
+}
+
 func TestArgumentsAreBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t, open(t), func(o *service.Options) { o.MaxArguments = 1000 })
