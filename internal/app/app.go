@@ -109,7 +109,7 @@ func (a *App) open(ctx context.Context) error {
 		}
 	}
 	a.scheduler = scheduler.New(scheduler.Options{
-		Broker: queue, Output: printed, Clock: clock, Retention: cfg.Retention, Logger: log,
+		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock, Retention: cfg.Retention, Logger: log,
 	})
 	operations, err := service.New(service.Options{
 		Broker: queue, Catalog: catalog, Output: printed, Queues: cfg.Queues,
@@ -191,11 +191,14 @@ func (a *App) Run(intake, work context.Context) error {
 	defer stop(nil)
 	intake, cancel := context.WithCancel(intake)
 	defer cancel()
+	work, kill := context.WithCancel(work)
+	defer kill()
 	var services sync.WaitGroup
 	failed := func(name string, err error) {
 		if err != nil {
 			stop(fmt.Errorf("%s: %w", name, err))
 			cancel()
+			kill()
 		}
 	}
 	if a.runners != nil {

@@ -152,6 +152,21 @@ func alive(t *testing.T, name string) []string {
 	return found
 }
 
+// gone waits two seconds at most until no process has this name.
+func gone(t *testing.T, name string) {
+	t.Helper()
+	deadline := time.Now().Add(2 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for left := alive(t, name); len(left) != 0; left = alive(t, name) {
+		if time.Now().After(deadline) {
+			t.Errorf("still alive: %v", left)
+			return
+		}
+		<-tick.C
+	}
+}
+
 func TestHostileJobsEndAsTheyShouldAndLeaveNothing(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []python.Isolation{python.Fork, python.Pool, python.Spawn} {
@@ -210,9 +225,7 @@ func TestNothingAJobStartsSurvivesIt(t *testing.T) {
 				if r.Outcome != distro.OutcomeFinished {
 					t.Fatalf("%s: %+v", function, r.Failure)
 				}
-				if left := alive(t, name); len(left) != 0 {
-					t.Errorf("%s left %v", function, left)
-				}
+				gone(t, name)
 			}
 		})
 	}

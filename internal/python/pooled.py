@@ -27,6 +27,7 @@ class State:
         self.stdio = (sys.stdin, sys.stdout, sys.stderr)
         fixed = (_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGALRM)
         self.signals = [(n, _signal.getsignal(n)) for n in range(1, 32) if n not in fixed]
+        self.inodes = [os.fstat(fd).st_ino for fd in (0, 1, 2)]
         self.size = self.resident()
 
     def set_environ(self, names):
@@ -69,8 +70,8 @@ class State:
             sys.stdin, sys.stdout, sys.stderr = self.stdio
         if sys.stdout.closed or sys.stderr.closed:
             return "output closed"
-        for fd in (0, 1, 2):
-            os.fstat(fd)
+        if [os.fstat(fd).st_ino for fd in (0, 1, 2)] != self.inodes:
+            return "output redirected"
         return None
 
     def restore_rest(self):
@@ -80,12 +81,13 @@ class State:
             sys.path[:] = self.path
         if sys.argv != self.argv:
             sys.argv[:] = self.argv
+        for timer in (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF):
+            _signal.setitimer(timer, 0)  # before its handler is put back
         getsignal = _signal.getsignal
         for number, handler in self.signals:
             if getsignal(number) is not handler:
                 _signal.signal(number, handler)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-        _signal.setitimer(_signal.ITIMER_REAL, 0)
         self.runner.fresh_main()
         if self.runner.tmp.used():
             import shutil

@@ -127,30 +127,6 @@ func New(opts Options) (*Runners, error) {
 // artifacts is where folders of files that jobs left are kept, by attempt.
 func (r *Runners) artifacts() string { return filepath.Join(r.opts.StateDir, "artifacts") }
 
-// PruneArtifacts deletes the folders of files that jobs left before a moment,
-// and returns how many.
-func (r *Runners) PruneArtifacts(ctx context.Context, before time.Time) (int, error) {
-	entries, err := os.ReadDir(r.artifacts())
-	if err != nil {
-		return 0, fmt.Errorf("list artifacts: %w", err)
-	}
-	removed := 0
-	for _, entry := range entries {
-		if ctx.Err() != nil {
-			return removed, ctx.Err()
-		}
-		info, err := entry.Info()
-		if err != nil || info.ModTime().After(before) {
-			continue
-		}
-		if err := removeAll(filepath.Join(r.artifacts(), entry.Name())); err != nil {
-			return removed, fmt.Errorf("delete artifacts: %w", err)
-		}
-		removed++
-	}
-	return removed, nil
-}
-
 // Isolation returns what jobs really get: Spawn where Fork was asked for and
 // cannot be had.
 func (r *Runners) Isolation() Isolation { return r.source.isolation() }

@@ -5,11 +5,16 @@ process (fork, pool) or executes it as a script in a cold interpreter (spawn).
 Little is imported here: every page touched is paid for by each fresh process.
 """
 
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+if HERE not in sys.path:
+    sys.path.insert(0, HERE)  # where PYTHONSAFEPATH keeps it out
+
 import builtins
 import json
-import os
 import struct
-import sys
 import types
 from importlib import import_module
 
@@ -34,6 +39,7 @@ MAX_VIEW = 16 << 10
 VIEW = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 MAX_TRACEBACK = 64 << 10
 MAX_MESSAGE = 2 << 10
+MAX_BODY = 256 << 20
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -56,9 +62,10 @@ class Frames:
                 return None
             if not self.rest:
                 self.rest = data
-            else:
+                continue
+            if type(self.rest) is bytes:
                 self.rest = bytearray(self.rest)
-                self.rest += data
+            self.rest += data
         data, self.rest = self.rest[:size], self.rest[size:]
         return data
 
@@ -197,6 +204,8 @@ def perform(job, body):
         pickled = True
     except BaseException:
         data, pickled = b"", False
+    if len(data) > MAX_BODY:
+        data, pickled = b"", False
     text, is_json, truncated = show(value, len(data), pickled)
     return {"ok": True, "pickled": pickled and value is not None, "view": text, "json": is_json, "truncated": truncated}, data
 
@@ -235,7 +244,7 @@ def describe(error, timeout=()):
     header = {
         "ok": False,
         "kind": "exception",
-        "type": kind.__qualname__ if module in ("builtins", "__main__") else "%s.%s" % (module, kind.__qualname__),
+        "type": (kind.__qualname__ if module in ("builtins", "__main__") else "%s.%s" % (module, kind.__qualname__))[:200],
         "message": bounded(lambda: str(error), MAX_MESSAGE),
         "traceback": bounded(lambda: format_traceback(error), MAX_TRACEBACK),
     }
@@ -244,7 +253,7 @@ def describe(error, timeout=()):
     elif isinstance(error, SystemExit):
         code = error.code
         header["kind"] = "exit"
-        header["exit_code"] = code if isinstance(code, int) else int(code is not None)
+        header["exit_code"] = code & 0xFF if isinstance(code, int) else int(code is not None)
         header["message"] = bounded(lambda: "the function called sys.exit(%s)" % ("" if code is None else repr(code)), MAX_MESSAGE)
     return header
 
@@ -275,6 +284,11 @@ def format_traceback(error):
 # --- the process
 
 
+def identity(fd):
+    stat = os.fstat(fd)
+    return stat.st_dev, stat.st_ino
+
+
 class Folder:
     """A folder that jobs are to find empty. One whose time stamp has not moved
     since it was seen empty, some ticks after its last change, is not listed."""
@@ -296,12 +310,14 @@ class Folder:
 class Runner:
     """One process that runs one job (or, pooled, job after job)."""
 
-    def __init__(self, reading, writing, workdir, scratch, state=None):
+    def __init__(self, reading, writing, workdir, tmp, artifacts, state=None):
         self.frames = Frames(reading)
         self.writing = writing
         self.workdir = workdir
-        self.tmp = Folder(os.path.join(scratch, "tmp"))
-        self.artifacts = Folder(os.path.join(scratch, "artifacts"))
+        self.tmp = Folder(tmp)
+        self.artifacts = Folder(artifacts)
+        self.pid = os.getpid()
+        self.channel = identity(writing)
         for name in ("TMPDIR", "TEMP", "TMP"):
             os.environ[name] = self.tmp.path
         os.environ["DISTRO_ARTIFACTS"] = self.artifacts.path
@@ -359,6 +375,8 @@ class Runner:
         except OSError as error:
             return describe(error), b""
         header, data = perform(job, body)
+        if os.getpid() != self.pid:  # a child that the job forked, and that came back here
+            os._exit(header.get("exit_code", int(not header["ok"])))
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
             try:
                 stream.flush()
@@ -372,6 +390,10 @@ class Runner:
         job leaves nothing and must not pay for a folder."""
         try:
             if self.artifacts.used():
+                if os.path.exists(folder):  # of a deleted job that had this id
+                    import shutil
+
+                    shutil.rmtree(folder)
                 os.rename(self.artifacts.path, folder)
                 os.mkdir(self.artifacts.path, 0o700)
         except OSError as error:
@@ -394,6 +416,8 @@ class Runner:
 
     def answer(self, header, data):
         try:
+            if identity(self.writing) != self.channel:  # the job has closed it, and opened something else
+                os._exit(72)
             write_frame(self.writing, KIND_RESULT, header, data)
         except OSError:
             os._exit(70)
@@ -408,11 +432,11 @@ def clean_environ():
 def start_cold():
     """Serves one job in a fresh interpreter.
 
-    Arguments: the job channel, modules_path, the working directory, a folder
-    for temporary files and artifacts. The channel is the number of a socket, or on
+    Arguments: the job channel, modules_path, the working directory, folders for
+    temporary files and for artifacts. The channel is the number of a socket, or on
     Windows the numbers of two pipe handles: to read from, to write to.
     """
-    channel, root, workdir, scratch = sys.argv[1:5]
+    channel, root, workdir, tmp, artifacts = sys.argv[1:6]
     if os.name == "nt":
         import msvcrt
 
@@ -422,13 +446,13 @@ def start_cold():
     else:
         reading = writing = int(channel)
         os.set_inheritable(reading, False)
-    del sys.path[0]
+    sys.path[:] = [path for path in sys.path if path != HERE]
     clean_environ()
     sources.install(root)
     sys.modules.pop("sources")
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
-    Runner(reading, writing, workdir, scratch).serve()
+        stream.reconfigure(encoding="utf-8", line_buffering=True)
+    Runner(reading, writing, workdir, tmp, artifacts).serve()
 
 
 if __name__ == "__main__":

@@ -112,15 +112,13 @@ func removeAll(dir string) error {
 		return nil
 	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if entry != nil && entry.IsDir() {
-			if chmod := os.Chmod(path, 0o700); chmod != nil {
-				return chmod
-			}
-			if err != nil { // it could not be read before
-				return removeAll(path)
-			}
+		if err == nil && entry.IsDir() {
+			err = os.Chmod(path, 0o700)
 		}
-		return nil
+		return err
 	})
-	return errors.Join(os.RemoveAll(dir), err)
+	if again := os.RemoveAll(dir); again != nil {
+		return errors.Join(again, err)
+	}
+	return nil
 }

@@ -126,7 +126,7 @@ def install(root):
 
     def hook(path):
         inside = path == root or path.startswith(root + os.sep)
-        if not inside or "site-packages" in path:
+        if not inside or "site-packages" in path[len(root):]:
             raise ImportError
         return machinery.FileFinder(
             path,

@@ -63,7 +63,7 @@ func (s *spawner) run(ctx context.Context) error {
 // start delivers one process. It is ended when ctx ends.
 func (s *spawner) start(ctx context.Context) error {
 	opts := s.runners.opts
-	scratch := s.runners.scratch.take()
+	folders := s.runners.scratch.take()
 	stdout, stdoutChild, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("make an output pipe: %w", err)
@@ -79,9 +79,10 @@ func (s *spawner) start(ctx context.Context) error {
 	cmd.Env, cmd.Dir = s.runners.environ(), opts.WorkDir
 	cmd.Stdout, cmd.Stderr = stdoutChild, stderrChild
 	group, channel, err := startInGroup(cmd, func(channel string) {
-		cmd.Args = append(cmd.Args, channel, opts.Modules, opts.WorkDir, scratch)
+		cmd.Args = append(cmd.Args, channel, opts.Modules, opts.WorkDir, folders.Tmp, folders.Artifacts)
 	})
 	if err != nil {
+		s.runners.scratch.put(folders)
 		stdout.Close()
 		stderr.Close()
 		return fmt.Errorf("start %s: %w", opts.Interpreter.Path, err)
@@ -95,7 +96,7 @@ func (s *spawner) start(ctx context.Context) error {
 		return err
 	}
 	p := newRunner(cmd.Process.Pid, channel, out, errs, group.signal)
-	p.scratch = scratch
+	p.scratch = folders
 	stop := context.AfterFunc(ctx, func() { group.signal(syscall.SIGKILL) })
 	s.wait.Go(func() {
 		defer stop()

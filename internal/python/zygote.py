@@ -6,14 +6,18 @@ nothing of the user's. When the control socket ends it kills every job, with
 whatever the jobs have started, and exits.
 """
 
+import os
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)  # where PYTHONSAFEPATH keeps it out
+
 import ctypes
 import gc
 import io
 import json
-import os
 import select
 import struct
-import sys
 
 import _signal
 import _socket
@@ -26,6 +30,8 @@ CONTROL = 3
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 SEND_FLAGS = _socket.MSG_NOSIGNAL
+RETRY_MS = 200
+IGNORED = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 
 
 class Zygote:
@@ -37,6 +43,7 @@ class Zygote:
         self.pid = os.getpid()
         self.jobs = set()  # processes forked here and not reaped
         self.ended = []  # reaped, and not yet announced
+        self.owed = []  # (mode, scratch) of processes that could not be forked yet
         self.null = os.open(os.devnull, os.O_RDONLY)
 
     def run(self):
@@ -46,6 +53,8 @@ class Zygote:
         os.set_blocking(woken, False)
         _signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        for number in IGNORED:  # the worker says when to end
+            _signal.signal(number, _signal.SIG_IGN)
         threads = len(os.listdir("/proc/self/task"))
         self.send({"ready": self.pid, "threads": threads})
         poll = select.poll()
@@ -55,12 +64,13 @@ class Zygote:
         gc.freeze()
         gc.disable()
         while True:
-            for fd, _ in poll.poll():
+            for fd, _ in poll.poll(RETRY_MS if self.owed else None):
                 if fd == wake:
                     self.drain(wake)
                 elif not self.receive():
                     self.end()
             self.reap()
+            self.pay()
 
     def drain(self, fd):
         try:
@@ -88,7 +98,7 @@ class Zygote:
             return False
         message = json.loads(data)
         for scratch in message.get("fork", ()):
-            self.fork(message["mode"], scratch)
+            self.owed.append((message["mode"], scratch))
         if "signal" in message and message["pid"] in self.jobs:
             self.kill(message["pid"], message["signal"])
         for path in message.get("compile", ()):
@@ -110,16 +120,35 @@ class Zygote:
         except OSError:
             pass
 
-    def fork(self, mode, scratch):
+    def pay(self):
+        """Forks what is owed. Where the system lets it not, the jobs that run
+        go on, and it is tried again."""
+        while self.owed:
+            opened = []
+            try:
+                self.fork(*self.owed[0], opened)
+            except OSError:
+                return
+            finally:
+                for fd in opened:
+                    os.close(fd)
+            del self.owed[0]
+
+    def fork(self, mode, scratch, opened):
         """Forks a process that waits for a job, and announces it with its
-        job socket and the reading ends of its output."""
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        job socket and the reading ends of its output. Descriptors that are to
+        be closed afterwards are added to opened."""
+        pair = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        ours, theirs = [end.detach() for end in pair]
+        opened += (ours, theirs)
         out, out_child = os.pipe()
+        opened += (out, out_child)
         err, err_child = os.pipe()
+        opened += (err, err_child)
         pid = os.fork()
         if pid == 0:
             try:
-                self.child(mode, theirs.fileno(), out_child, err_child, scratch)
+                self.child(mode, theirs, out_child, err_child, scratch)
             finally:
                 os._exit(71)
         try:
@@ -127,11 +156,7 @@ class Zygote:
         except OSError:
             pass
         self.jobs.add(pid)
-        self.send({"standby": pid, "scratch": scratch}, (ours.fileno(), out, err))
-        ours.close()
-        theirs.close()
-        for fd in (out, out_child, err, err_child):
-            os.close(fd)
+        self.send({"standby": pid, "scratch": scratch}, (ours, out, err))
 
     def child(self, mode, job, out, err, scratch):
         os.setpgid(0, 0)
@@ -141,6 +166,8 @@ class Zygote:
         self.libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         _signal.set_wakeup_fd(-1)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+        for number in IGNORED:
+            _signal.signal(number, _signal.default_int_handler if number == _signal.SIGINT else _signal.SIG_DFL)
         job = os.dup2(job, 64, inheritable=False)
         os.dup2(self.null, 0)
         os.dup2(out, 1)
@@ -154,10 +181,11 @@ class Zygote:
                 except OSError:
                     pass
         if mode == "spawn":
-            script = os.path.join(os.path.dirname(__file__), "runner.py")
-            os.execv(sys.executable, [sys.executable, "-X", "utf8", script, str(CONTROL), self.root, self.workdir, scratch])
+            script = os.path.join(HERE, "runner.py")
+            arguments = [str(CONTROL), self.root, self.workdir, scratch["tmp"], scratch["artifacts"]]
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", script] + arguments)
         runner.clean_environ()
-        runner.Runner(CONTROL, CONTROL, self.workdir, scratch, pooled.State if mode == "pool" else None).serve()
+        runner.Runner(CONTROL, CONTROL, self.workdir, scratch["tmp"], scratch["artifacts"], pooled.State if mode == "pool" else None).serve()
 
     def reap(self):
         """Reaps what ended and kills what ended jobs left behind.
@@ -185,9 +213,14 @@ class Zygote:
         """Kills children that were not forked here; returns how many live."""
         with io.FileIO("/proc/self/task/%d/children" % self.pid) as file:
             strangers = [pid for pid in map(int, file.readall().split()) if pid not in self.jobs]
+        living = 0
         for pid in strangers:
-            os.kill(pid, _signal.SIGKILL)
-        return len(strangers)
+            try:
+                os.kill(pid, _signal.SIGKILL)
+                living += 1
+            except PermissionError:
+                pass  # it runs as another user: nobody here can end it
+        return living
 
     def end(self):
         """Kills everything below this process, waits for it, and exits."""
@@ -203,13 +236,13 @@ class Zygote:
 
 def main():
     root, workdir = sys.argv[1:3]
-    del sys.path[0]
+    sys.path[:] = [path for path in sys.path if path != HERE]
     os.chdir(workdir)
     for name in ("runner", "sources", "pooled"):
         sys.modules.pop(name, None)
     sources.install(root)
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
+        stream.reconfigure(encoding="utf-8", line_buffering=True)
     Zygote(root, workdir).run()
 
 

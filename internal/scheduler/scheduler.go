@@ -18,7 +18,8 @@ type Options struct {
 	Broker    broker.Broker
 	Output    *output.Store
 	Clock     broker.Clock
-	Retention time.Duration // how long the output of a job is kept after its last line
+	Artifacts string        // folder of the files that jobs left; empty: none
+	Retention time.Duration // how long these and the output of a job are kept after the last change
 	Logger    *slog.Logger
 }
 

@@ -3,6 +3,8 @@ package scheduler_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -80,6 +82,46 @@ func (clock) Now() time.Time           { return time.Now() }
 func (clock) Monotonic() time.Duration { return 0 }
 
 func after(d time.Duration) <-chan time.Time { return time.NewTimer(d).C }
+
+func TestOldArtifactsAreDeleted(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "young": time.Minute} {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Join(path, "inner"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().Add(-age)
+		if err := os.Chtimes(path, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	printed, err := output.Open(t.TempDir(), output.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- scheduler.New(scheduler.Options{
+			Broker: &due{sooner: make(chan struct{})}, Output: printed, Artifacts: dir, Clock: clock{}, Retention: time.Hour,
+		}).Run(ctx)
+	}()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if _, err := os.Stat(filepath.Join(dir, "old")); err != nil {
+			break
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "young", "inner")); err != nil {
+		t.Error(err)
+	}
+}
 
 func TestAnIdleSchedulerSweepsOnceASecond(t *testing.T) {
 	t.Parallel()

@@ -42,7 +42,7 @@ func (l *loop) exchange(ctx context.Context) {
 	}
 	l.beat++
 	r.req.Beat = l.beat
-	l.beatAt, l.inFlight = now, true
+	l.beatAt, l.inFlight, l.told = now, true, false
 	l.others.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		defer cancel()
@@ -73,7 +73,7 @@ func (l *loop) patient(now time.Time) bool {
 func (l *loop) worth(r *reply, now time.Time) bool {
 	q := &r.req
 	return len(q.Settle)+len(q.Begin)+len(q.Return)+len(q.Want.Tokens) > 0 ||
-		q.Leave || q.Reconcile || !now.Before(l.beatAt.Add(broker.BeatEvery))
+		q.Leave || q.Reconcile || l.told || !now.Before(l.beatAt.Add(broker.BeatEvery))
 }
 
 // compose gathers all that is to be said.
@@ -105,6 +105,9 @@ func (l *loop) compose(now time.Time) reply {
 // take handles the reply of an exchange.
 func (l *loop) take(r reply) {
 	l.inFlight = false
+	for _, c := range r.req.Return { // given back, or found to be unknown here by the comparison after a failure
+		delete(l.tasks, c.Token)
+	}
 	if r.err != nil {
 		l.failures++
 		if l.failures > 1 { // once may be chance
@@ -143,7 +146,7 @@ func (l *loop) settled(r *reply) {
 		}
 		delete(l.tasks, t.claim.Token)
 	}
-	l.settle = l.settle[:copy(l.settle, l.settle[len(r.settled):])]
+	l.settle = slices.Delete(l.settle, 0, len(r.settled))
 }
 
 // answered applies what was said to Begin and Return.
@@ -157,9 +160,6 @@ func (l *loop) answered(r *reply) {
 		t.job.Attempt, t.job.Status = r.Begun[i], distro.StatusStarted
 		l.slots.put(t)
 	}
-	for _, c := range r.req.Return {
-		delete(l.tasks, c.Token)
-	}
 }
 
 // accept takes new claims over.
@@ -169,7 +169,7 @@ func (l *loop) accept(r *reply) {
 		t := &task{claim: broker.Claim{JobID: c.Job.ID, Token: c.Token}, job: c.Job, claimed: now}
 		l.tasks[c.Token] = t
 		l.last = c.Job.Queue
-		if c.Begun {
+		if c.Begun && !l.draining {
 			l.slots.put(t)
 		} else {
 			l.ahead = append(l.ahead, t)

@@ -48,6 +48,7 @@ type loop struct {
 	compareAt time.Time // next reconciliation
 	tryAt     time.Time // next claim without a wake
 	claiming  bool      // there may be work
+	told      bool      // the broker has news: an exchange hears of stops also when it asks for nothing
 	draining  bool
 	killing   bool
 	left      bool // the broker has taken the leave
@@ -89,7 +90,7 @@ func (l *loop) run(intake, work context.Context) {
 			l.take(r)
 		case <-l.woken:
 			l.stopWaiting()
-			l.claiming = true
+			l.claiming, l.told = true, true
 		case <-timer.C:
 		case <-intakeDone:
 			intakeDone = nil

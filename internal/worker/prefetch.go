@@ -43,8 +43,7 @@ func (l *loop) ask(r *reply, now time.Time) {
 }
 
 // giveBack adds the claims that got no slot in time, and once the worker
-// drains all that have not begun. A call that fails leaves them held by the
-// broker only: the comparison that follows gives them back.
+// drains all that have not begun.
 func (l *loop) giveBack(r *reply, now time.Time) {
 	late := now.Add(-prefetchFor)
 	if l.draining {
