@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // due is a broker of which time asks something at given moments.
 type due struct {
 	broker.Broker
+	mu     sync.Mutex
 	at     []time.Time   // moments not yet swept
 	sweeps []time.Time   // when Sweep was called
 	late   []time.Time   // when what was due was swept
@@ -29,6 +32,8 @@ type due struct {
 }
 
 func (d *due) Sweep(context.Context, int) (broker.Swept, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	now := time.Now()
 	d.sweeps = append(d.sweeps, now)
 	if d.broken {
@@ -139,7 +144,7 @@ func TestWhatIsDueIsSweptAtItsTimeAndNotBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		d := &due{at: []time.Time{start.Add(300 * time.Millisecond), start.Add(301 * time.Millisecond), start.Add(2500 * time.Millisecond)}}
-		want := d.at
+		want := slices.Clone(d.at)
 		run(t, d, func() { <-after(5 * time.Second) })
 		if len(d.late) != len(want) {
 			t.Fatalf("%d of %d were swept", len(d.late), len(want))
@@ -158,9 +163,13 @@ func TestAnEarlierDueTimeEndsTheRest(t *testing.T) {
 		d := &due{}
 		run(t, d, func() {
 			<-after(1500 * time.Millisecond)
+			d.mu.Lock()
 			d.at = []time.Time{time.Now()}
+			d.mu.Unlock()
 			d.sooner <- struct{}{}
 			synctest.Wait()
+			d.mu.Lock()
+			defer d.mu.Unlock()
 			if len(d.late) != 1 {
 				t.Error("it was not swept at once")
 			}
