@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -337,14 +338,14 @@ func TestPrefetchedJobsGoBackBehindALongOne(t *testing.T) {
 	b.enqueueAll(jobs...)
 	waitForFile(t, b.path("ready"))
 	other := distro.Worker{Name: "other", Queues: []string{"default"}, Slots: 20}
-	tokens := make([]string, 20)
-	for i := range tokens {
-		tokens[i] = fmt.Sprint("token", i)
-	}
 	got := map[string]bool{}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for beat := uint64(1); len(got) < 15; beat++ { // a few may have begun ahead
+		tokens := make([]string, 20)
+		for i := range tokens {
+			tokens[i] = rand.Text()
+		}
 		reply, err := b.queue.Exchange(ctx, broker.ExchangeRequest{Worker: other, Beat: beat, Want: broker.Want{Queues: other.Queues, Tokens: tokens, Begun: 20}})
 		if err != nil {
 			t.Fatalf("%d jobs came back: %v", len(got), err)
