@@ -73,17 +73,25 @@ func (s *Server) problem(ctx context.Context, err error, part string) *Problem {
 	if p.Field != "" {
 		p.Detail = p.Field + ": " + e.Message
 	}
+	p.Errors = problemErrors(err, part, p.Field == part)
+	return p
+}
+
+// problemErrors lists what is wrong by its place; what is wrong with the part
+// as a whole is listed too when whole is set.
+func problemErrors(err error, part string, whole bool) []ProblemError {
+	var list []ProblemError
 	for each := range flatten(err) {
 		switch {
-		case len(p.Errors) == maxProblemErrors:
-			return p
+		case len(list) == maxProblemErrors:
+			return list
 		case each.Field != "":
-			p.Errors = append(p.Errors, ProblemError{Message: each.Message, Location: part + "." + each.Field})
-		case p.Field == part:
-			p.Errors = append(p.Errors, ProblemError{Message: each.Message, Location: part})
+			list = append(list, ProblemError{Message: each.Message, Location: part + "." + each.Field})
+		case whole:
+			list = append(list, ProblemError{Message: each.Message, Location: part})
 		}
 	}
-	return p
+	return list
 }
 
 // maxProblemErrors bounds the answer to a request that is wrong all over.

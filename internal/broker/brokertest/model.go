@@ -388,19 +388,31 @@ func (m *Model) Wait(ctx context.Context, in broker.Interest) error {
 }
 
 func (m *Model) there(in broker.Interest, cursor int) bool {
-	for _, q := range in.Queues {
+	return m.claimable(in.Queues) || in.Worker != "" && m.stopFor(in.Worker) ||
+		in.Due && m.dueEarlier() || in.Feed && cursor != m.feedStart+len(m.feed)
+}
+
+func (m *Model) claimable(queues []string) bool {
+	for _, q := range queues {
 		if len(m.lists[q]) > 0 && !m.paused[q] && !m.paused[""] {
 			return true
 		}
 	}
+	return false
+}
+
+func (m *Model) stopFor(worker string) bool {
 	for _, j := range m.created {
-		if j.claim != nil && in.Worker != "" && j.claim.worker == in.Worker && j.claim.stop && !j.claim.told {
+		if j.claim != nil && j.claim.worker == worker && j.claim.stop && !j.claim.told {
 			return true
 		}
 	}
+	return false
+}
+
+func (m *Model) dueEarlier() bool {
 	due := m.nextDue()
-	return in.Due && !due.IsZero() && (m.dueKnown.IsZero() || due.Before(m.dueKnown)) ||
-		in.Feed && cursor != m.feedStart+len(m.feed)
+	return !due.IsZero() && (m.dueKnown.IsZero() || due.Before(m.dueKnown))
 }
 
 func (m *Model) nextDue() time.Time {
