@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -160,15 +161,40 @@ func TestAnAnswerMeansSyncedToDisk(t *testing.T) {
 	if got := s.syncs(trace) - before; got < n || got > 3*n {
 		t.Errorf("%d answers one after another took %d syncs", n, got)
 	}
+	s.sharedSyncs(trace)
 	s.stop()
 	order := s.answers(trace)
 	if len(order) < n {
 		t.Fatalf("%d answers seen", len(order))
 	}
+	order = order[:n] // the others shared syncs
 	for i, synced := range order {
 		if !synced {
 			t.Errorf("answer %d of %d went out before a sync", i+1, len(order))
 		}
+	}
+}
+
+// sharedSyncs checks that answers to many at a time share the syncs.
+func (s *server) sharedSyncs(trace string) {
+	s.t.Helper()
+	before := s.syncs(trace)
+	const clients, each = 32, 10
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for range each {
+				if status, text, err := s.try(http.MethodPost, "/api/v1/jobs", `{"function": "hello_world.send_hello_world"}`); err != nil || status != http.StatusCreated {
+					s.t.Errorf("%d %s %v", status, text, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got := s.syncs(trace) - before; got > clients*each/2 {
+		s.t.Errorf("%d answers to %d clients took %d syncs: they are not grouped", clients*each, clients, got)
+	} else {
+		s.t.Logf("%d answers to %d clients took %d syncs", clients*each, clients, got)
 	}
 }
 
