@@ -103,8 +103,8 @@ func (a *Attempt) Run(ctx context.Context) distro.Result {
 // file has changed; the next one is asked then. A frame that came with the
 // answer is returned.
 func (a *Attempt) hand(ctx context.Context) (*runner, *frame, *distro.Failure) {
-	header := a.header()
-	if _, err := appendFrame(nil, kindJob, header, a.call.Payload.Data); err != nil {
+	job, err := appendFrame(make([]byte, 0, 512+len(a.call.Payload.Data)), kindJob, a.header(), a.call.Payload.Data)
+	if err != nil {
 		return nil, nil, &distro.Failure{Kind: distro.FailureStart, Message: err.Error()}
 	}
 	for range 3 * (a.runners.opts.Slots + 2) {
@@ -118,7 +118,7 @@ func (a *Attempt) hand(ctx context.Context) (*runner, *frame, *distro.Failure) {
 		p.stdout.direct(func(b []byte) { a.output(false, b) })
 		p.stderr.direct(func(b []byte) { a.output(true, b) })
 		a.result.StartedAt = time.Now().UTC()
-		if err := p.send(header, a.call.Payload.Data); err == nil {
+		if err := p.send(job); err == nil {
 			if a.runners.Isolation() != Pool {
 				return p, nil, nil
 			}

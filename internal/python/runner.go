@@ -2,7 +2,6 @@ package python
 
 import (
 	"bufio"
-	"fmt"
 	"io"
 	"sync"
 	"syscall"
@@ -62,19 +61,14 @@ func (p *runner) receive() {
 // sendWithin is how long a process may take to read a job.
 const sendWithin = time.Minute
 
-// send hands a job over. An error says that the process is gone or going.
-func (p *runner) send(header jobHeader, body []byte) error {
-	data, err := appendFrame(make([]byte, 0, 512+len(body)), kindJob, header, body)
-	if err != nil {
-		return err
-	}
+// send hands the frame of a job over. An error says that the process is gone
+// or going.
+func (p *runner) send(job []byte) error {
 	if d, ok := p.channel.(interface{ SetWriteDeadline(time.Time) error }); ok {
 		_ = d.SetWriteDeadline(time.Now().Add(sendWithin)) // where it cannot be set, a write waits as long as the process lives
 	}
-	if _, err := p.channel.Write(data); err != nil {
-		return fmt.Errorf("hand job %q to process %d: %w", header.ID, p.pid, err)
-	}
-	return nil
+	_, err := p.channel.Write(job)
+	return err
 }
 
 // finish records how the process ended.
