@@ -169,23 +169,11 @@ func (t *task) field(f *fields, name string, value []byte) {
 	if jsonscan.KindOf(value) == jsonscan.Null {
 		return
 	}
-	switch name {
-	case "args":
-		if f.want(name, value, jsonscan.List) {
-			r.Args = value
-		}
-	case "kwargs":
-		if f.want(name, value, jsonscan.Object) {
-			r.Kwargs = value
-		}
-	case "job_id":
+	if name == "job_id" {
 		r.ID = f.text(name, value)
-	case "timeout":
-		r.Timeout = f.seconds(name, value)
-	case "retries":
-		n := int(f.integer(name, value, 0, service.MaxRetries))
-		r.Retries = &n
+		return
 	}
+	f.how(r, name, value)
 }
 
 // require refuses a body without its required members.

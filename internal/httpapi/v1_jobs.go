@@ -149,14 +149,6 @@ func (f *fields) newJob(r *service.Request, name string, value []byte) {
 	switch name {
 	case "function":
 		r.Function = f.text(name, value)
-	case "args":
-		if f.want(name, value, jsonscan.List) {
-			r.Args = value
-		}
-	case "kwargs":
-		if f.want(name, value, jsonscan.Object) {
-			r.Kwargs = value
-		}
 	case "queue":
 		r.Queue = f.text(name, value)
 	case "id":
@@ -170,6 +162,23 @@ func (f *fields) newJob(r *service.Request, name string, value []byte) {
 				f.refuse(name, "%.40q is not a time like 2026-10-31T08:00:00Z", text)
 			}
 			r.At = at
+		}
+	default:
+		f.how(r, name, value)
+	}
+}
+
+// how takes a member that says how a function is called, and that every request
+// to enqueue names alike.
+func (f *fields) how(r *service.Request, name string, value []byte) {
+	switch name {
+	case "args":
+		if f.want(name, value, jsonscan.List) {
+			r.Args = value
+		}
+	case "kwargs":
+		if f.want(name, value, jsonscan.Object) {
+			r.Kwargs = value
 		}
 	case "timeout":
 		r.Timeout = f.seconds(name, value)
