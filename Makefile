@@ -13,7 +13,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
 
 # Tests of these packages run with the race detector.
 RACED := internal/broker/... internal/httpapi/... internal/output/... internal/python/... \
-         internal/scheduler/... internal/service/... internal/worker/...
+         internal/redistest/... internal/scheduler/... internal/service/... internal/worker/...
 
 # Systems the binary is built for beside this one.
 SYSTEMS := windows/amd64 darwin/amd64 darwin/arm64
@@ -64,12 +64,17 @@ clean: ## remove what was built
 tools-python:
 	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) is missing: install Python 3.9 or newer' >&2; exit 1; }
 
-# What tests need beside Go and Python: strace, and gcc for the race detector.
+# What tests need beside Go and Python: strace, gcc for the race detector, and
+# Redis, RQ and Celery as the system packages them, for the system's own Python.
 tools-test:
 	@[ "$$(uname -s)" = Linux ] || exit 0; \
 	missing=; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || missing="$$missing gcc libc6-dev"; \
+	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	for package in rq celery; do \
+		/usr/bin/python3 -c "import $$package" 2>/dev/null || missing="$$missing python3-$$package"; \
+	done; \
 	[ -z "$$missing" ] && exit 0; \
 	if ! command -v apt-get >/dev/null || { [ "$$(id -u)" != 0 ] && [ -z "$(SUDO)" ]; }; then \
 		echo "make: missing:$$missing: install them, or run make test as root" >&2; exit 1; \

@@ -113,8 +113,11 @@ func isTool(p listed) bool {
 	return p.Name == "main" && p.rel() != "cmd/distro" || p.rel() == "internal/e2e"
 }
 
-// isSuite reports whether a package holds tests that other packages call.
-func isSuite(pkg string) bool { return path.Base(pkg) == "brokertest" }
+// isSuite reports whether a package holds tests that other packages call, or
+// what such tests need beside them: only tests import it.
+func isSuite(pkg string) bool {
+	return slices.Contains([]string{"brokertest", "redistest"}, path.Base(pkg))
+}
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {
 	t.Parallel()
@@ -155,7 +158,7 @@ func TestSomeImportsAreReserved(t *testing.T) {
 				continue
 			}
 			for _, imported := range p.Imports {
-				if allowed, ok := reserved()[imported]; ok && !inPackage(p.rel(), allowed) {
+				if allowed, ok := reserved()[imported]; ok && !inPackage(p.rel(), allowed) && !isSuite(p.rel()) {
 					t.Errorf("%s imports %s, which only %q may", p.ImportPath, imported, allowed)
 				}
 				if imported == "testing" && !isSuite(p.rel()) {

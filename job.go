@@ -29,7 +29,7 @@ type Payload struct {
 type Job struct {
 	ID       string // [A-Za-z0-9_-]{1,128} for jobs created here
 	Queue    string
-	Function string // dotted: module.function or module.Class.method
+	Function string // dotted: module.function or module.Class.method; empty where the payload does not tell
 	Payload  Payload
 
 	// Fingerprint identifies the request that made the job. A second Enqueue
@@ -52,6 +52,14 @@ type Job struct {
 	RetriesLeft    int             // attempts that may still follow a failed one
 	RetryIntervals []time.Duration // pause before each retry; the last one repeats; empty: at once
 
+	Asked int // attempts that the function asked for by returning rq.Retry
+
+	// Functions that producers of RQ name. They are read where such producers
+	// enqueue; Enqueue does not keep them.
+	OnSuccess Callback // called in the job's process when the function has returned
+	OnFailure Callback // when it raised or ran out of time
+	OnStopped Callback // in a process of its own, when somebody stopped the job
+
 	Attempt int    // ordinal of the last begun attempt, from 1; 0: none begun
 	Worker  string // name of the worker of the last attempt
 	Result  *Result
@@ -67,6 +75,12 @@ func (j *Job) RetryDelay() time.Duration {
 	return j.RetryIntervals[min(max(n-j.RetriesLeft, 0), n-1)]
 }
 
+// Callback is a function that is called at the end of an attempt, as RQ does.
+type Callback struct {
+	Name    string        // dotted; empty: none
+	Timeout time.Duration // of the call
+}
+
 // Result is what one attempt left behind.
 type Result struct {
 	Outcome   Outcome
@@ -75,13 +89,20 @@ type Result struct {
 	StartedAt time.Time
 	EndedAt   time.Time
 
-	Pickle []byte // the returned value as the job's own process pickled it; nil: not picklable or none
+	Pickle []byte // the returned value in the serializer of the payload, encoded by the job's own process; nil: not encodable or none
 	View   View   // the same for people, bounded
 
 	Failure *Failure // nil when the attempt finished
+	Again   *Again   // the function asked for another attempt; Failure says so too
 
 	PeakMemory int64         // bytes of resident memory of the job's process; 0: unknown
 	CPUTime    time.Duration // user and system time of the job's process; 0: unknown
+}
+
+// Again asks for another attempt whatever Job.RetriesLeft says.
+type Again struct {
+	Delay time.Duration // 0: at once
+	Front bool          // to the front of the queue, where Delay is 0
 }
 
 // View is a returned value as a person reads it.
@@ -114,6 +135,7 @@ const (
 	FailureStopped   FailureKind = "stopped"   // somebody stopped it
 	FailureLost      FailureKind = "lost"      // its worker died or was drained
 	FailureStart     FailureKind = "start"     // no process could be started for it
+	FailureRetry     FailureKind = "retry"     // the function returned rq.Retry
 )
 
 // MaxIDLen is the longest job ID that is created here.

@@ -18,6 +18,7 @@ type Worker struct {
 	Running   []string  // IDs of the jobs it has begun
 	Finished  int64     // attempts it ended since it started
 	Failed    int64     // of these, those that did not finish
+	Stock     bool      // it is RQ's own worker: it knows nothing of paused queues
 }
 
 // QueueInfo counts the jobs of a queue by status.

@@ -56,6 +56,8 @@ error         E: bad\a
 Tb
   x\x1b
 `},
+		"a call": {"job j2", "GET /jobs/j2", `{"id":"j2","created_at":"2026-10-01T14:05:03Z","call":"m.f(Decimal('1'))\u001b"}`,
+			"id            j2\ncall          m.f(Decimal('1'))\\x1b\nattempt       0\nretries left  0\ncreated       14:05:03 (now)\n"},
 		"an ID is escaped": {"job a/b", "GET /jobs/a%2Fb", `{"id":"a/b","created_at":"2026-10-01T14:05:03Z"}`,
 			"id            a/b\nattempt       0\nretries left  0\ncreated       14:05:03 (now)\n"},
 		"queues": {"queues", "GET /queues", queuesReply, `QUEUE  STATE   SCHEDULED  DEFERRED  QUEUED  STARTED  FINISHED  FAILED  STOPPED  CANCELED  OLDEST
@@ -92,6 +94,15 @@ json                                        hides json
 				t.Errorf("status %d, stderr %q, sent %q, stdout (-want +got):\n%s", got.status, got.errOut, api.sent, diff)
 			}
 		})
+	}
+}
+
+func TestPauseNamesTheWorkersThatGoOn(t *testing.T) {
+	t.Parallel()
+	api := &canned{answers: map[string]string{"POST /queues/low/pause": `200 {"name":"low","paused":true,"ignored_by":["a","b\u001b"]}`}}
+	got := command(t, api, nil, "pause", "low")
+	if want := "distro: RQ's own workers know nothing of this and go on with low: a, b\\x1b\n"; got.errOut != want || got.out != "low paused\n" {
+		t.Errorf("stdout %q, stderr %q, want %q", got.out, got.errOut, want)
 	}
 }
 

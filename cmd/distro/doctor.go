@@ -16,6 +16,7 @@ import (
 	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
+	"github.com/distro-orchestrator/distro/internal/app"
 	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/python"
 )
@@ -52,8 +53,9 @@ func newDoctor(con *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check that `distro up` will work here, and say what to do",
-		Long: "Checks the settings, the folder of modules, Python, the data folder with its database, and the ports.\n" +
-			"It takes the settings of `distro up`. The exit status is 1 if something is wrong.",
+		Long: "Checks the settings, the folder of modules, Python, the data folder, the queue (its database or\n" +
+			"its Redis) and the ports. It takes the settings of `distro up`. The exit status is 1 if something is\n" +
+			"wrong.",
 		Example: "  distro doctor\n  distro doctor --config /etc/distro/config.cfg --json",
 		Args:    arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -73,14 +75,18 @@ func (f *settingFlags) examine(cmd *cobra.Command, con *console) []finding {
 	if err != nil {
 		return []finding{fail("settings", "%v", err)}
 	}
-	findings := checkSettings(cfg)
+	findings := checkSettings(cmd.Context(), cfg)
 	findings = append(findings, checkModules(cfg), checkPython(cmd.Context(), con, cfg))
 	findings = append(findings, checkDataDir(cfg.DataDir)...)
-	return append(findings, checkDatabase(cmd.Context(), filepath.Join(cfg.DataDir, "queue.db")),
-		checkPort(cmd.Context(), "listen", cfg.Listen), checkPort(cmd.Context(), "dashboard_listen", cfg.DashboardListen))
+	if cfg.RedisURL != "" {
+		findings = append(findings, checkRedis(cmd.Context(), cfg)...)
+	} else {
+		findings = append(findings, checkDatabase(cmd.Context(), filepath.Join(cfg.DataDir, "queue.db")))
+	}
+	return append(findings, checkPort(cmd.Context(), "listen", cfg.Listen), checkPort(cmd.Context(), "dashboard_listen", cfg.DashboardListen))
 }
 
-func checkSettings(cfg config.Config) []finding {
+func checkSettings(ctx context.Context, cfg config.Config) []finding {
 	list := []finding{fine("settings", "%s", cfg.File)}
 	if cfg.File == "" {
 		list[0].Detail = "no config.cfg here: defaults, variables and flags apply"
@@ -94,6 +100,9 @@ func checkSettings(cfg config.Config) []finding {
 	}
 	for _, notice := range cfg.Notices() {
 		list = append(list, warn("settings", "%s", notice))
+	}
+	if line := app.ForgottenRedis(ctx, cfg, app.LocalRedis); line != "" {
+		list = append(list, warn("redis", "%s", line))
 	}
 	return list
 }

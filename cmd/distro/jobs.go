@@ -97,6 +97,7 @@ func (con *console) printJob(job httpapi.Job) {
 	f.add("id", job.ID)
 	f.add("function", job.Function)
 	f.add("arguments", argumentText(job))
+	f.add("call", job.Call)
 	f.add("queue", job.Queue)
 	f.add("status", job.Status)
 	f.add("attempt", strconv.Itoa(job.Attempt))

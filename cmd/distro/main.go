@@ -26,24 +26,37 @@ func main() {
 	// the signal would be inherited by every job.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	status := run(ctx, os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
-// run is the program: args without its name, environ as os.Environ returns it.
-// It returns the exit status.
+// run is the program: args with its name, environ as os.Environ returns it. It
+// returns the exit status.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	return execute(ctx, newConsole(environ, stdin, stdout, stderr), args)
+	con := newConsole(environ, stdin, stdout, stderr)
+	name, args := args[0], args[1:]
+	if isRQ(name) {
+		var err error
+		if args, err = fromRQ(args); err != nil {
+			return con.end(err)
+		}
+	}
+	return execute(ctx, con, args)
 }
 
 func execute(ctx context.Context, con *console, args []string) int {
 	root := newRoot(con)
 	err := unknownCommand(root, args)
 	if err == nil {
-		root.SetArgs(args)
+		root.SetArgs(spelled(args))
 		err = root.ExecuteContext(ctx)
 	}
+	return con.end(err)
+}
+
+// end tells why a command failed, and returns the exit status.
+func (con *console) end(err error) int {
 	if lost := con.printed.err; lost != nil {
 		if errors.Is(lost, syscall.EPIPE) {
 			return exitFailed // who reads has seen enough

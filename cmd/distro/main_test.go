@@ -31,7 +31,7 @@ func (m leakChecked) Run() int {
 }
 
 func TestMain(m *testing.M) {
-	testscript.Main(leakChecked{m}, map[string]func(){"distro": main})
+	testscript.Main(leakChecked{m}, map[string]func(){"distro": main, "rq": main})
 }
 
 func TestScripts(t *testing.T) {

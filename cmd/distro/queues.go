@@ -116,11 +116,15 @@ func switchQueues(ctx context.Context, con *console, r *remote, queues []string,
 		return err
 	}
 	for _, queue := range queues {
-		raw, err := c.do(ctx, http.MethodPost, endpoint("queues", queue, action), nil, nil)
+		answer, raw, err := fetch[httpapi.PausedQueue](ctx, c, http.MethodPost, endpoint("queues", queue, action), nil, nil)
 		if err != nil {
 			return fmt.Errorf("%s queue %s: %w", action, queue, err)
 		}
 		con.say(r.json, raw, clean(queue)+" "+done)
+		if len(answer.IgnoredBy) > 0 {
+			fmt.Fprintf(con.err, "distro: RQ's own workers know nothing of this and go on with %s: %s\n",
+				clean(queue), clean(strings.Join(answer.IgnoredBy, ", ")))
+		}
 	}
 	return nil
 }

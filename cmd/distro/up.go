@@ -46,7 +46,7 @@ func newUp(con *console) *cobra.Command {
 
 // serve runs an orchestrator until ctx ends and its jobs have ended.
 func (con *console) serve(ctx context.Context, cfg config.Config) error {
-	logger := con.logger()
+	logger := con.logger(slog.LevelInfo)
 	warnings, err := cfg.CheckListeners()
 	if err != nil {
 		return err
@@ -66,17 +66,17 @@ func (con *console) serve(ctx context.Context, cfg config.Config) error {
 	}
 	logger.InfoContext(ctx, "serving", "api", fmt.Sprintf("%s://%s", scheme, a.Addr()),
 		"modules", cfg.ModulesPath, "workers", cfg.Workers, "isolation", cfg.Isolation)
-	work, stop := workContext(ctx, cfg.DrainTimeout, askedAgain, logger)
+	work, stop := workContext(ctx, ending{drain: cfg.DrainTimeout, listen: askedAgain}, logger)
 	defer stop()
 	return a.Run(ctx, work)
 }
 
 // logger writes to stderr: for people on a terminal, else JSON.
-func (con *console) logger() *slog.Logger {
+func (con *console) logger(level slog.Level) *slog.Logger {
 	if con.errTerminal {
-		return slog.New(tint.NewTextHandler(con.err, &tint.Options{TimeFormat: time.TimeOnly, NoColor: !con.colors}))
+		return slog.New(tint.NewTextHandler(con.err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !con.colors}))
 	}
-	return slog.New(slog.NewJSONHandler(con.err, nil))
+	return slog.New(slog.NewJSONHandler(con.err, &slog.HandlerOptions{Level: level}))
 }
 
 // askedAgain listens for the signals that follow the one which ended intake:
@@ -87,12 +87,16 @@ func askedAgain() (signals <-chan os.Signal, stop func()) {
 	return again, func() { signal.Stop(again) }
 }
 
+// ending says how long jobs may go on when intake has ended.
+type ending struct {
+	drain  time.Duration // 0: until they end
+	deaf   time.Duration // signals are not heard for so long
+	listen func() (signals <-chan os.Signal, stop func())
+}
+
 // workContext is the context of the running jobs. It outlives intake until a
-// signal comes from listen, or until drain has passed if it is not 0. stop
-// ends it and waits.
-func workContext(
-	intake context.Context, drain time.Duration, listen func() (<-chan os.Signal, func()), logger *slog.Logger,
-) (work context.Context, stop func()) {
+// signal comes, or until drain has passed. stop ends it and waits.
+func workContext(intake context.Context, e ending, logger *slog.Logger) (work context.Context, stop func()) {
 	work, cancel := context.WithCancel(context.WithoutCancel(intake))
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -102,21 +106,28 @@ func workContext(
 		case <-work.Done():
 			return
 		}
-		again, unlisten := listen()
+		again, unlisten := e.listen()
 		defer unlisten()
 		var deadline <-chan time.Time
-		if drain > 0 {
-			timer := time.NewTimer(drain)
+		if e.drain > 0 {
+			timer := time.NewTimer(e.drain)
 			defer timer.Stop()
 			deadline = timer.C
 		}
-		logger.InfoContext(work, "draining: no more jobs are started, the running ones may end", "drain_timeout", drain)
-		select {
-		case <-again:
-			logger.WarnContext(work, "asked again: the running jobs are killed")
-		case <-deadline:
-			logger.WarnContext(work, "drain_timeout has passed: the running jobs are killed")
-		case <-work.Done():
+		began := time.Now()
+		logger.InfoContext(work, "draining: no more jobs are started, the running ones may end", "drain_timeout", e.drain)
+		for {
+			select {
+			case <-again:
+				if time.Since(began) < e.deaf {
+					continue
+				}
+				logger.WarnContext(work, "asked again: the running jobs are killed")
+			case <-deadline:
+				logger.WarnContext(work, "drain_timeout has passed: the running jobs are killed")
+			case <-work.Done():
+			}
+			return
 		}
 	})
 	return work, func() { cancel(); wg.Wait() }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -138,7 +139,7 @@ func TestWorkGoesOnBehindIntakeUntilDrainTimeout(t *testing.T) {
 	t.Parallel()
 	intake, cancel := context.WithCancel(t.Context())
 	log := make(records, 2)
-	work, stop := workContext(intake, time.Millisecond, askedAgain, slog.New(log))
+	work, stop := workContext(intake, ending{drain: time.Millisecond, listen: askedAgain}, slog.New(log))
 	defer stop()
 	if work.Err() != nil {
 		t.Fatal("work ended before intake")
@@ -154,7 +155,7 @@ func TestASecondSignalEndsTheWork(t *testing.T) {
 	t.Parallel()
 	intake, cancel := context.WithCancel(t.Context())
 	log, signals := make(records, 2), make(chan os.Signal)
-	work, stop := workContext(intake, 0, func() (<-chan os.Signal, func()) { return signals, func() {} }, slog.New(log))
+	work, stop := workContext(intake, ending{listen: func() (<-chan os.Signal, func()) { return signals, func() {} }}, slog.New(log))
 	defer stop()
 	cancel()
 	if first := <-log; !strings.HasPrefix(first, "draining") || work.Err() != nil {
@@ -167,9 +168,32 @@ func TestASecondSignalEndsTheWork(t *testing.T) {
 	}
 }
 
+func TestASignalThatComesTwiceIsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		intake, cancel := context.WithCancel(t.Context())
+		signals := make(chan os.Signal)
+		listen := func() (<-chan os.Signal, func()) { return signals, func() {} }
+		work, stop := workContext(intake, ending{deaf: time.Second, listen: listen}, slog.New(slog.DiscardHandler))
+		defer stop()
+		cancel()
+		signals <- os.Interrupt
+		synctest.Wait()
+		if work.Err() != nil {
+			t.Error("the second signal came at once, and was heard")
+		}
+		<-time.After(time.Second)
+		signals <- os.Interrupt
+		synctest.Wait()
+		if work.Err() == nil {
+			t.Error("the third signal was not heard")
+		}
+	})
+}
+
 func TestWorkEndsWhenItIsStopped(t *testing.T) {
 	t.Parallel()
-	work, stop := workContext(t.Context(), 0, askedAgain, slog.New(slog.DiscardHandler))
+	work, stop := workContext(t.Context(), ending{listen: askedAgain}, slog.New(slog.DiscardHandler))
 	stop()
 	if work.Err() == nil {
 		t.Error("work goes on")

@@ -12,13 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
-	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
 	"github.com/distro-orchestrator/distro/internal/output"
@@ -47,13 +45,7 @@ type App struct {
 	listener  net.Listener
 	tls       *tls.Config // nil: none
 	draining  atomic.Bool
-	closers   []closer // in the order of opening
-}
-
-// closer is a named step of the teardown.
-type closer struct {
-	name  string
-	close func() error
+	closers   closers
 }
 
 // New opens everything in the order in which each needs the others. When a
@@ -61,7 +53,7 @@ type closer struct {
 func New(ctx context.Context, opts Options) (*App, error) {
 	a := &App{opts: opts}
 	if err := a.open(ctx); err != nil {
-		return nil, errors.Join(err, a.close())
+		return nil, errors.Join(err, a.closers.close())
 	}
 	return a, nil
 }
@@ -76,10 +68,10 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.onClose("data_dir", lock.unlock)
+	a.closers.add("data_dir", lock.unlock)
 
 	interpreter, err := python.FindInterpreter(ctx, python.InterpreterOptions{
-		Setting: cfg.Python, ModulesDir: cfg.ModulesPath, VirtualEnv: a.getenv("VIRTUAL_ENV"),
+		Setting: cfg.Python, ModulesDir: cfg.ModulesPath, VirtualEnv: getenv(a.opts.Environ, "VIRTUAL_ENV"),
 	})
 	if err != nil {
 		return err
@@ -87,13 +79,11 @@ func (a *App) open(ctx context.Context) error {
 	if err := python.EndLeftovers(ctx, cfg.DataDir); err != nil {
 		return err
 	}
-	queue, err := sqlitebroker.Open(ctx, sqlitebroker.Options{
-		Path: filepath.Join(cfg.DataDir, "queue.db"), Clock: clock, Logger: log,
-	})
+	queue, err := openQueue(ctx, cfg, clock, log)
 	if err != nil {
-		return fmt.Errorf("open the queue: %w", err)
+		return err
 	}
-	a.onClose("queue", queue.Close)
+	a.closers.add("queue", queue.close)
 	printed, err := output.Open(filepath.Join(cfg.DataDir, "output"), output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
 	if err != nil {
 		return err
@@ -102,7 +92,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.onClose("catalog", catalog.Close)
+	a.closers.add("catalog", catalog.Close)
 	if cfg.Workers > 0 {
 		if err := a.openWorker(queue, printed, interpreter); err != nil {
 			return err
@@ -137,7 +127,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: choose another address with --listen", err)
 	}
-	a.onClose("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
+	a.closers.add("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
 	return nil
 }
 
@@ -153,7 +143,7 @@ func loadTLS(cfg config.Config) (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}}, nil
 }
 
-func (a *App) openWorker(queue broker.Broker, printed *output.Store, interpreter python.Interpreter) error {
+func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.Interpreter) error {
 	cfg, log := a.opts.Config, a.opts.Logger
 	runners, err := python.New(python.Options{
 		Interpreter: interpreter, Modules: cfg.ModulesPath, StateDir: cfg.DataDir,
@@ -167,12 +157,16 @@ func (a *App) openWorker(queue broker.Broker, printed *output.Store, interpreter
 	if err != nil {
 		return fmt.Errorf("name the worker: %w", err)
 	}
+	name := fmt.Sprintf("%s-%d", host, os.Getpid())
+	if queue.redis != nil { // another may have this name, as in a container that was started anew
+		name += "-" + distro.NewID()[:8]
+	}
 	a.runners = runners
 	a.worker = worker.New(worker.Options{
-		Broker: queue, Runners: runners, Output: printed, KillGrace: cfg.KillGrace,
+		Broker: queue, Redis: queue.redis, Runners: runners, Output: worker.Stored(printed), KillGrace: cfg.KillGrace,
 		Prefetch: runners.Isolation() == python.Pool, Logger: log,
 		Worker: distro.Worker{
-			Name: fmt.Sprintf("%s-%d", host, os.Getpid()), Host: host, PID: os.Getpid(),
+			Name: name, Host: host, PID: os.Getpid(),
 			Queues: cfg.Queues, Slots: cfg.Workers, Isolation: string(runners.Isolation()),
 			Python: interpreter.Version, Version: a.opts.Version,
 		},
@@ -185,41 +179,25 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
 // Run serves until intake ends, then lets the running jobs end, and returns
 // when everything is closed. When work ends, the jobs that still run are
-// killed. The API answers until the last job has ended.
+// killed. The API answers until the last job has ended. A worker that was told
+// to end by the queue does not end the rest.
 func (a *App) Run(intake, work context.Context) error {
-	serve, stop := context.WithCancelCause(context.WithoutCancel(work))
-	defer stop(nil)
-	intake, cancel := context.WithCancel(intake)
-	defer cancel()
-	work, kill := context.WithCancel(work)
-	defer kill()
-	var services sync.WaitGroup
-	failed := func(name string, err error) {
-		if err != nil {
-			stop(fmt.Errorf("%s: %w", name, err))
-			cancel()
-			kill()
-		}
-	}
+	beside := []part{{"scheduler", a.scheduler.Run}, {"api", a.serve}}
 	if a.runners != nil {
-		services.Go(func() { failed("python", a.runners.Run(serve)) })
+		beside = append(beside, part{"python", a.runners.Run})
 	}
-	services.Go(func() { failed("scheduler", a.scheduler.Run(serve)) })
-	services.Go(func() { failed("api", a.serve(serve)) })
-	stopDraining := context.AfterFunc(intake, func() { a.draining.Store(true) })
-	defer stopDraining()
-	if a.worker != nil {
-		failed("worker", a.worker.Run(intake, work))
-	} else {
+	err := together(intake, work, func(intake, work context.Context) error {
+		stop := context.AfterFunc(intake, func() { a.draining.Store(true) })
+		defer stop()
+		if a.worker != nil {
+			if err := a.worker.Run(intake, work); err != nil {
+				return err
+			}
+		}
 		<-intake.Done()
-	}
-	stop(nil)
-	services.Wait()
-	err := context.Cause(serve)
-	if errors.Is(err, context.Canceled) {
-		err = nil
-	}
-	return errors.Join(err, a.close())
+		return nil
+	}, beside...)
+	return errors.Join(err, a.closers.close())
 }
 
 // shutdownTimeout bounds the wait for requests that are being answered.
@@ -258,25 +236,8 @@ func (a *App) ready(context.Context) error {
 	return nil
 }
 
-func (a *App) onClose(name string, step func() error) {
-	a.closers = append(a.closers, closer{name, step})
-}
-
-// close undoes open, the last step first.
-func (a *App) close() error {
-	var errs []error
-	for len(a.closers) > 0 {
-		last := a.closers[len(a.closers)-1]
-		a.closers = a.closers[:len(a.closers)-1]
-		if err := last.close(); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", last.name, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (a *App) getenv(name string) string {
-	for _, entry := range a.opts.Environ {
+func getenv(environ []string, name string) string {
+	for _, entry := range environ {
 		if value, found := strings.CutPrefix(entry, name+"="); found {
 			return value
 		}

@@ -36,6 +36,11 @@ var (
 	ErrCursorLost = errors.New("the change feed no longer reaches back to this cursor")
 	// ErrFull: there is no room left to store it. Nothing was stored.
 	ErrFull = errors.New("no space left to store jobs")
+	// ErrUnavailable: the store of the queue cannot be reached, or does not
+	// answer in time. Whether a change happened is not known.
+	ErrUnavailable = errors.New("the queue cannot be reached")
+	// ErrNameTaken: another worker of this name is alive.
+	ErrNameTaken = errors.New("a worker of this name is alive")
 	// ErrClosed: the broker was closed.
 	ErrClosed = errors.New("broker closed")
 )
@@ -46,8 +51,8 @@ var (
 type Broker interface {
 	// Enqueue stores new jobs: to the back of Job.Queue, or as scheduled when
 	// Job.DueAt lies ahead. It reads the fields that describe the call and its
-	// policy; Status, Attempt, Result and the times but DueAt are its own to
-	// set. All jobs of a call are stored in one atomic, durable step, and in
+	// policy; Status, Asked, Attempt, Result and the times but DueAt are its
+	// own to set. All jobs of a call are stored in one atomic, durable step, and in
 	// their order. A job whose ID exists is not stored: its result is
 	// EnqueueRepeated when the fingerprints are equal and not empty, else
 	// EnqueueConflict; the others are stored all the same. Of two jobs with
@@ -59,7 +64,8 @@ type Broker interface {
 	// one atomic, durable step. See ExchangeRequest and ExchangeReply. It may
 	// be repeated after a lost reply: what was settled answers
 	// SettleAlready, and claims the worker does not know of are found by
-	// Reconcile.
+	// Reconcile. A name belongs to one process: while another one beats under
+	// it, ErrNameTaken.
 	Exchange(ctx context.Context, req ExchangeRequest) (ExchangeReply, error)
 
 	// Wait returns nil when what Interest names may have come about, and at
@@ -79,7 +85,9 @@ type Broker interface {
 
 	// List returns a page of jobs without their Payload.Data and Result,
 	// newest first by creation. Pages joined by their cursors hold every job
-	// that matched throughout exactly once.
+	// that matched throughout exactly once. A broker whose store keeps no
+	// order of creation may list a large selection status by status and queue
+	// by queue instead, each newest first.
 	List(ctx context.Context, q ListQuery) (Page, error)
 
 	// Counts returns every queue that holds a job or is paused, by name, and
@@ -113,7 +121,8 @@ type Broker interface {
 	// front of its queue and costs no attempt.
 	Sweep(ctx context.Context, limit int) (Swept, error)
 
-	// Workers returns the workers that beat lately, by name.
+	// Workers returns the workers that beat lately, by name; those of other
+	// software on the same queues too.
 	Workers(ctx context.Context) ([]distro.Worker, error)
 
 	// Changes returns entries of the feed behind cursor, oldest first, at most
@@ -176,10 +185,12 @@ type Want struct {
 	Begun  int      // so many of them, the first ones, begin in this step; the others are prefetched
 }
 
-// Settlement ends the attempt of a claim. With an outcome that Retries and
-// RetriesLeft > 0 the job is queued at the back or scheduled after
-// Job.RetryDelay, RetriesLeft is one less, and Result stays readable; else the
-// job ends with the outcome's status and is kept as its TTLs say.
+// Settlement ends the attempt of a claim. With Result.Again the job is queued
+// or scheduled after that delay, and Asked is one more. With an outcome that
+// Retries and RetriesLeft > 0 it is queued at the back or scheduled after
+// Job.RetryDelay, and RetriesLeft is one less. In both cases Result, without
+// Again, stays readable. Else the job ends with the outcome's status and is
+// kept as its TTLs say.
 type Settlement struct {
 	Claim
 	Result distro.Result
@@ -211,12 +222,22 @@ type ExchangeReply struct {
 	Claims  []Claimed      // new ones, in the order of Want.Tokens, at most as many
 	Stop    []Claim        // begun claims of this worker that somebody wants stopped, until settled
 	Lost    []Claim        // see Reconcile
+
+	// Told once, and lost with a lost reply, as in RQ.
+	Kill  []Kill // begun claims whose processes are to be killed at once
+	Drain bool   // somebody wants the worker to end after its running jobs
+}
+
+// Kill asks for the end of an attempt without any grace.
+type Kill struct {
+	Claim
+	Stopped bool // the attempt was stopped; else it failed by signal 9, and its retries count
 }
 
 // Interest names what Wait waits for: any of it.
 type Interest struct {
 	Queues []string // a job may be claimable from one of these
-	Worker string   // a stop for a job of this worker is new
+	Worker string   // a stop for a job of this worker, or what Kill and Drain tell, is new
 	Due    bool     // the earliest due time may have become earlier
 	Feed   bool     // the change feed may hold an entry behind Cursor
 	Cursor string

@@ -66,9 +66,10 @@ func storage() []Setting {
 		value: link(func(c *Config) *string { return &c.PostgreURL },
 			"postgres://", "postgresql://", "postgresql+psycopg2://"),
 	}, {
-		Name: "redis_url", Flag: "redis-url", Secret: true, Later: true, Default: "empty: a queue embedded in `data_dir`",
-		Meaning: "Redis that holds the queues, in RQ's layout",
-		value:   link(func(c *Config) *string { return &c.RedisURL }, "redis://", "rediss://", "unix://"),
+		Name: "redis_url", Flag: "redis-url", Secret: true, Default: "empty: a queue embedded in `data_dir`",
+		Meaning: "Redis that holds the queues, in RQ's layout, beside RQ's own producers and workers",
+		value: link(func(c *Config) *string { return &c.RedisURL },
+			"redis://", "rediss://", "unix://", "sentinel://", "redis+sentinel://", "rediss+sentinel://"),
 	}, {
 		Name: "data_dir", Flag: "data", initial: ".distro", Default: "`.distro` beside the settings file",
 		Meaning: "folder of the embedded queue, history and output; one `distro up` owns it at a time",

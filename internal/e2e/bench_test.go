@@ -19,13 +19,23 @@ import (
 )
 
 // The benchmarks run the binary as a user would, with -benchtime 1x: each
-// chooses its own amount of work. `make bench` runs them.
+// chooses its own amount of work. `make bench` runs them; DISTRO_BENCH=short
+// lets them do with a fraction of it.
 
 const noop = "def run():\n    pass\n"
 
+func short() bool { return os.Getenv("DISTRO_BENCH") == "short" }
+
+func scaled(n int) int {
+	if short() {
+		return max(n/4, 20)
+	}
+	return n
+}
+
 // BenchmarkThroughput drains a full embedded queue of no-op jobs on two slots.
 func BenchmarkThroughput(b *testing.B) {
-	for isolation, jobs := range map[string]int{"pool": 60_000, "fork": 3_000} {
+	for isolation, jobs := range map[string]int{"pool": scaled(60_000), "fork": scaled(3_000)} {
 		b.Run(isolation, func(b *testing.B) {
 			s := newServer(b, "result_ttl = 1h\nworkers = 2\nisolation = "+isolation+"\n", map[string]string{"noop.py": noop}).start()
 			for id := range 4 {
@@ -57,46 +67,11 @@ func BenchmarkLatency(b *testing.B) {
 					took = append(took, time.Since(begin))
 				}
 			}
-			slices.Sort(took)
-			b.ReportMetric(took[len(took)/2].Seconds()*1000, "p50-ms")
-			b.ReportMetric(took[len(took)*99/100].Seconds()*1000, "p99-ms")
+			b.ReportMetric(percentile(took, 50).Seconds()*1000, "p50-ms")
+			b.ReportMetric(percentile(took, 99).Seconds()*1000, "p99-ms")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
-}
-
-// BenchmarkEnqueue posts the original's request from 16 connections to a
-// server without workers. Every answer is synced; the cost of a sync on the
-// same disk is measured beside it.
-func BenchmarkEnqueue(b *testing.B) {
-	s := newServer(b, "workers = 0\n", map[string]string{"noop.py": noop}).start()
-	const jobs = 40_000
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-	body := []byte(`{"module":"noop","function":"run","queue":"default"}`)
-	var next atomic.Int64
-	var clients sync.WaitGroup
-	b.ResetTimer()
-	for range 16 {
-		clients.Go(func() {
-			for next.Add(1) <= jobs {
-				response, err := client.Post(s.url+"/scheduler/queue-task", "application/json", bytes.NewReader(body))
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				_, _ = new(bytes.Buffer).ReadFrom(response.Body)
-				response.Body.Close()
-				if response.StatusCode != http.StatusCreated {
-					b.Errorf("status %d", response.StatusCode)
-				}
-			}
-		})
-	}
-	clients.Wait()
-	b.StopTimer()
-	b.ReportMetric(jobs/b.Elapsed().Seconds(), "jobs/s")
-	b.ReportMetric(fdatasync(b, s.dir).Seconds()*1000, "fdatasync-ms")
-	b.ReportMetric(0, "ns/op")
 }
 
 // fdatasync is the median time of a small synced write.
@@ -144,12 +119,14 @@ func BenchmarkAtRest(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkMillion holds 1,000,000 queued jobs and reads pages of them.
+// BenchmarkMillion holds 1,000,000 queued jobs and reads pages of them; a
+// quarter of them where it is to be short.
 func BenchmarkMillion(b *testing.B) {
 	s := newServer(b, "workers = 0\n", map[string]string{"noop.py": noop}).start()
 	begin := time.Now()
-	s.fill(1_000_000)
-	b.ReportMetric(1_000_000/time.Since(begin).Seconds(), "batch-jobs/s")
+	jobs := scaled(1_000_000)
+	s.fill(jobs)
+	b.ReportMetric(float64(jobs)/time.Since(begin).Seconds(), "batch-jobs/s")
 	var worst time.Duration
 	for _, query := range []string{"", "?status=queued", "?queue=default", "?function=noop.run", "?queue=default&status=queued&limit=500", "?status=failed"} {
 		var took []time.Duration
@@ -228,15 +205,20 @@ func procMB(b *testing.B, path, name string) float64 {
 	if err != nil {
 		b.Fatal(err)
 	}
+	kB, found := procField(text, name)
+	if !found {
+		b.Fatalf("no %s in %s", name, path)
+	}
+	return kB / 1024
+}
+
+// procField finds a number of kB in a file of /proc.
+func procField(text []byte, name string) (kB float64, found bool) {
 	for line := range strings.Lines(string(text)) {
 		if value, found := strings.CutPrefix(line, name+":"); found {
-			kB, err := strconv.Atoi(strings.Fields(value)[0])
-			if err != nil {
-				b.Fatal(err)
-			}
-			return float64(kB) / 1024
+			kB, err := strconv.ParseFloat(strings.Fields(value)[0], 64)
+			return kB, err == nil
 		}
 	}
-	b.Fatalf("no %s in %s", name, path)
-	return 0
+	return 0, false
 }

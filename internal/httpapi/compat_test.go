@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"math"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 )
 
 // The expected texts are the original's, with its fields first and in order.
@@ -58,7 +61,7 @@ func TestTheOriginalsEndpointsAnswerWordForWord(t *testing.T) {
 	}
 }
 
-func TestATaskKeepsEveryNumberAsItWasWritten(t *testing.T) {
+func TestATaskKeepsEveryNumberAndText(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	w := b.do("POST", "/scheduler/queue-task", `{"queue":"low","function":"anything","unknown":[1],"module":"pkg.report","job_id":"x",
@@ -70,8 +73,15 @@ func TestATaskKeepsEveryNumberAsItWasWritten(t *testing.T) {
 	if err != nil || len(jobs) != 1 {
 		t.Fatal(jobs, err)
 	}
-	const want = `["pkg.report.anything",null,[12345678901234567890123, 1.10, "é\u00e9", null],{"b": 1e400, "a":{"deep":[true]}}]`
-	if diff := cmp.Diff(distro.Payload{Serializer: "json", Data: []byte(want)}, jobs[0].Payload); diff != "" {
+	large, _ := new(big.Int).SetString("12345678901234567890123", 10)
+	want, err := pickle.Append(nil, pickle.Tuple{
+		"pkg.report.anything", nil, pickle.Tuple{large, 1.1, "éé", nil},
+		pickle.Dict{{Key: "b", Value: math.Inf(1)}, {Key: "a", Value: pickle.Dict{{Key: "deep", Value: []any{true}}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(distro.Payload{Serializer: distro.SerializerPickle, Data: want}, jobs[0].Payload); diff != "" {
 		t.Error(diff)
 	}
 	if job := jobs[0]; job.Queue != "low" || job.Timeout != 90*time.Second || job.RetriesLeft != 3 {

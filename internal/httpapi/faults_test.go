@@ -11,6 +11,7 @@ import (
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/broker/brokertest"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
 )
 
@@ -25,6 +26,42 @@ func (f faulty) Enqueue(context.Context, []distro.Job) ([]broker.EnqueueResult, 
 		panic("a bug")
 	}
 	return nil, f.err
+}
+
+func TestAQueueThatIsAwayIsToldWithTheReason(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"dial tcp 127.0.0.1:6379: connection refused": errors.New("dial tcp 127.0.0.1:6379: connection refused"),
+		"it does not answer in time":                  context.DeadlineExceeded,
+	} {
+		b := setupOver(t, faulty{err: fmt.Errorf("enqueue: %w: %w", broker.ErrUnavailable, err)}, func(*httpapi.Options) {})
+		w := b.do("POST", "/scheduler/queue-task", task(`"queue":"low"`))
+		if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "the queue cannot be reached ("+name+"); try again") {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+}
+
+// mixed is a broker with workers of two makes.
+type mixed struct{ broker.Broker }
+
+func (mixed) Workers(context.Context) ([]distro.Worker, error) {
+	return []distro.Worker{
+		{Name: "ours", Queues: []string{"low"}}, {Name: "stock", Queues: []string{"high", "low"}, Stock: true},
+		{Name: "elsewhere", Queues: []string{"high"}, Stock: true},
+	}, nil
+}
+
+func TestPauseNamesTheWorkersThatIgnoreIt(t *testing.T) {
+	t.Parallel()
+	b := setupOver(t, mixed{brokertest.NewModel(broker.SystemClock(), 10)}, func(*httpapi.Options) {})
+	answer := ask[httpapi.PausedQueue](b, 200, "POST", "/api/v1/queues/low/pause", "")
+	if !answer.Paused || answer.Name != "low" || len(answer.IgnoredBy) != 1 || answer.IgnoredBy[0] != "stock" {
+		t.Errorf("%+v", answer)
+	}
+	if again := ask[httpapi.PausedQueue](b, 200, "POST", "/api/v1/queues/low/resume", ""); again.Paused || again.IgnoredBy != nil {
+		t.Errorf("%+v", again)
+	}
 }
 
 func TestFaultsOfTheQueueAreToldWithoutTheirDetails(t *testing.T) {

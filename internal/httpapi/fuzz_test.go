@@ -12,6 +12,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
 	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 	"github.com/distro-orchestrator/distro/internal/service"
 )
 
@@ -55,7 +56,7 @@ func post(tb testing.TB, api http.Handler, path, body string) *httptest.Response
 }
 
 // FuzzQueueTask posts any bytes: each is answered 201 after one job whose
-// payload is JSON was enqueued, or refused with a problem after none was.
+// payload is a call was enqueued, or refused with a problem after none was.
 func FuzzQueueTask(f *testing.F) {
 	f.Add([]byte(`{"module":"hello_world","function":"send_hello_world","queue":"default"}`))
 	f.Add([]byte(`{"":1}`))
@@ -73,8 +74,8 @@ func FuzzQueueTask(f *testing.F) {
 			enqueued := b.jobs - before
 			switch {
 			case w.Code == http.StatusCreated && enqueued > 0:
-				if !json.Valid(b.last.Payload.Data) {
-					t.Fatalf("payload %q", b.last.Payload.Data)
+				if _, err := pickle.Call(b.last.Payload.Data); err != nil {
+					t.Fatalf("payload %q: %v", b.last.Payload.Data, err)
 				}
 			case w.Code >= 400 && w.Code < 500 && enqueued == 0:
 				var p httpapi.Problem

@@ -21,7 +21,7 @@ func showJob(job distro.Job) Job {
 		seconds := job.Timeout.Seconds()
 		shown.Timeout = &seconds
 	}
-	shown.Args, shown.Kwargs = service.ShowArguments(job.Payload)
+	shown.Args, shown.Kwargs, shown.Call = service.ShowArguments(job.Payload)
 	if r := job.Result; r != nil {
 		shown.Failure = showFailure(r.Failure)
 		if r.Outcome == distro.OutcomeFinished {

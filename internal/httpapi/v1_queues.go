@@ -32,20 +32,22 @@ func (s *Server) getQueue(ctx context.Context, in *queueInput) (*queueOutput, er
 	return &queueOutput{showQueue(q)}, nil
 }
 
-func (s *Server) pauseQueue(ctx context.Context, in *queueInput) (*queueOutput, error) {
+type pausedOutput struct{ Body PausedQueue }
+
+func (s *Server) pauseQueue(ctx context.Context, in *queueInput) (*pausedOutput, error) {
 	return s.setPaused(ctx, in, true)
 }
 
-func (s *Server) resumeQueue(ctx context.Context, in *queueInput) (*queueOutput, error) {
+func (s *Server) resumeQueue(ctx context.Context, in *queueInput) (*pausedOutput, error) {
 	return s.setPaused(ctx, in, false)
 }
 
-func (s *Server) setPaused(ctx context.Context, in *queueInput, paused bool) (*queueOutput, error) {
-	q, err := s.opts.Service.SetPaused(ctx, in.Queue, paused)
+func (s *Server) setPaused(ctx context.Context, in *queueInput, paused bool) (*pausedOutput, error) {
+	answer, err := s.opts.Service.SetPaused(ctx, in.Queue, paused)
 	if err != nil {
 		return nil, err
 	}
-	return &queueOutput{showQueue(q)}, nil
+	return &pausedOutput{PausedQueue{showQueue(answer.Queue), answer.Ignoring}}, nil
 }
 
 type emptiedOutput struct{ Body Emptied }

@@ -32,7 +32,7 @@ func TestAJobIsCreatedAsItWasAskedFor(t *testing.T) {
 	timeout := 90.0
 	want := httpapi.Job{
 		ID: "j", Queue: "high", Function: "pkg.report.build", Status: "scheduled", Retries: 2, Timeout: &timeout,
-		Args: json.RawMessage(`["10"]`), Kwargs: json.RawMessage(`{"limit":1e3}`), CreatedAt: job.CreatedAt, DueAt: job.DueAt,
+		Args: json.RawMessage(`["10"]`), Kwargs: json.RawMessage(`{"limit":1000.0}`), CreatedAt: job.CreatedAt, DueAt: job.DueAt,
 	}
 	if diff := cmp.Diff(want, job); diff != "" {
 		t.Error(diff)
@@ -160,20 +160,30 @@ func TestForeignJobsAreReadable(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const id = "app/42 ä?#.."
-	err := func() error {
-		_, err := b.broker.Enqueue(t.Context(), []distro.Job{{
-			ID: id, Queue: "other app", Function: "app.tasks.run", Payload: distro.Payload{Serializer: distro.SerializerPickle, Data: []byte("\x80\x05.")},
-		}})
-		return err
-	}()
+	foreign := func(id, pickle string) distro.Job {
+		return distro.Job{
+			ID: id, Queue: "other app", Function: "app.tasks.run", Payload: distro.Payload{Serializer: distro.SerializerPickle, Data: []byte(pickle)},
+		}
+	}
+	_, err := b.broker.Enqueue(t.Context(), []distro.Job{
+		foreign(id, "\x80\x05."), foreign("rich", "(U\x0dapp.tasks.runNcapp\nOrder\n)\x81}U\x01nK\x07sb\x85}t."), foreign("half", "(U\x0dapp.tasks.runNV\\ud800\n\x85}t."),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	job := ask[httpapi.Job](b, 200, "GET", "/api/v1/jobs/app%2F42%20%C3%A4%3F%23..", "")
-	if job.ID != id || job.Args != nil || job.Kwargs != nil {
+	if job.ID != id || job.Args != nil || job.Kwargs != nil || job.Call != "" {
 		t.Errorf("%+v", job)
 	}
-	if q := ask[httpapi.Queue](b, 200, "GET", "/api/v1/queues/other%20app", ""); q.Jobs["queued"] != 1 {
+	job = ask[httpapi.Job](b, 200, "GET", "/api/v1/jobs/rich", "")
+	if job.Args != nil || job.Kwargs != nil || job.Call != "app.tasks.run(<app.Order {'n': 7}>)" {
+		t.Errorf("%+v", job)
+	}
+	job = ask[httpapi.Job](b, 200, "GET", "/api/v1/jobs/half", "")
+	if string(job.Args) != `["\ud800"]` || string(job.Kwargs) != "{}" || job.Call != "" {
+		t.Errorf("%+v", job)
+	}
+	if q := ask[httpapi.Queue](b, 200, "GET", "/api/v1/queues/other%20app", ""); q.Jobs["queued"] != 3 {
 		t.Errorf("%+v", q)
 	}
 }

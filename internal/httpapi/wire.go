@@ -35,8 +35,9 @@ type Job struct {
 	EndedAt    *time.Time      `json:"ended_at,omitempty"`
 	Worker     string          `json:"worker,omitempty"`
 	Timeout    *float64        `json:"timeout_seconds,omitempty" doc:"absent: no limit"`
-	Args       json.RawMessage `json:"args,omitempty" doc:"absent in lists, and where the payload is not JSON"`
-	Kwargs     json.RawMessage `json:"kwargs,omitempty" doc:"absent in lists, and where the payload is not JSON"`
+	Args       json.RawMessage `json:"args,omitempty" doc:"absent in lists, and where the arguments are not plain JSON data"`
+	Kwargs     json.RawMessage `json:"kwargs,omitempty" doc:"absent in lists, and where the arguments are not plain JSON data"`
+	Call       string          `json:"call,omitempty" doc:"the call in Python's spelling, where args and kwargs do not tell it all"`
 	Result     *Result         `json:"result,omitempty" doc:"of the last attempt that finished; absent in lists"`
 	Failure    *Failure        `json:"failure,omitempty" doc:"of the last attempt, where it did not finish; absent in lists"`
 	Usage      *Usage          `json:"usage,omitempty"`
@@ -116,6 +117,12 @@ type Queue struct {
 	Paused bool           `json:"paused"`
 	Jobs   map[string]int `json:"jobs" doc:"number of jobs by status"`
 	Oldest *time.Time     `json:"oldest_at,omitempty" doc:"enqueue time of the job that waits longest"`
+}
+
+// PausedQueue answers POST /api/v1/queues/{queue}/pause and resume.
+type PausedQueue struct {
+	Queue
+	IgnoredBy []string `json:"ignored_by,omitempty" doc:"workers of RQ's own on this queue: they know nothing of the pause and go on"`
 }
 
 // QueueList is every queue, the configured ones first, by priority.

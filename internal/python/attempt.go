@@ -1,6 +1,7 @@
 package python
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,7 +21,24 @@ type Call struct {
 	Payload   distro.Payload
 	Timeout   time.Duration // distro.Forever: none
 	Artifacts string        // name of the folder for files the job leaves, below StateDir/artifacts
+
+	// Serializer is what the worker takes all payloads for: json, pickle, or
+	// the dotted name of something with loads and dumps. Empty: Payload says.
+	Serializer string
+	// Redis is the URL under which the job reaches its queue, as redis-py reads
+	// it: rq.get_current_job and callbacks need it. Empty: an embedded queue.
+	Redis string
+	Asked int // attempts that the function asked for before this one
+
+	OnSuccess distro.Callback // called as (job, connection, result)
+	OnFailure distro.Callback // called as (job, connection, type, value, traceback)
+	// Stopped, where it has a name, is called as (job, connection) in place of
+	// the function: the job was stopped before.
+	Stopped distro.Callback
 }
+
+// callbackTimeout is RQ's, where a callback has none of its own.
+const callbackTimeout = time.Minute
 
 // Output takes what an attempt prints: stderr says which stream. It is called
 // by one goroutine per stream, and holds the process back while it blocks.
@@ -37,6 +55,8 @@ type Attempt struct {
 	result distro.Result
 	kind   distro.FailureKind // why the process was ended; empty: it was not
 	timer  *time.Timer        // until the kill that follows
+	// timeout is that of the function, or of the callback that runs.
+	timeout time.Duration
 }
 
 type stopOrder struct {
@@ -46,6 +66,9 @@ type stopOrder struct {
 
 // Attempt prepares an attempt; Run runs it.
 func (r *Runners) Attempt(call Call, output Output) *Attempt {
+	if call.Stopped.Name != "" {
+		call.Timeout = cmp.Or(call.Stopped.Timeout, callbackTimeout)
+	}
 	return &Attempt{runners: r, call: call, output: output, stops: make(chan stopOrder, 4)}
 }
 
@@ -140,14 +163,43 @@ func (a *Attempt) hand(ctx context.Context) (*runner, *frame, *distro.Failure) {
 func (a *Attempt) header() jobHeader {
 	header := jobHeader{
 		ID: a.call.JobID, Queue: a.call.Queue, Attempt: a.call.Attempt, Worker: a.call.Worker,
-		Serializer: a.call.Payload.Serializer,
+		Serializer: builtIn(cmp.Or(a.call.Serializer, a.call.Payload.Serializer)),
+		Timeout:    inSeconds(a.call.Timeout),
 		Artifacts:  filepath.Join(a.runners.artifacts(), a.call.Artifacts),
-	}
-	if a.call.Timeout > 0 {
-		seconds := a.call.Timeout.Seconds()
-		header.Timeout = &seconds
+		Asked:      a.call.Asked,
+		Redis:      a.call.Redis,
+		OnSuccess:  callback(a.call.OnSuccess),
+		OnFailure:  callback(a.call.OnFailure),
+		Stopped:    callback(a.call.Stopped),
 	}
 	return header
+}
+
+func inSeconds(timeout time.Duration) *float64 {
+	if timeout <= 0 {
+		return nil
+	}
+	seconds := timeout.Seconds()
+	return &seconds
+}
+
+func callback(c distro.Callback) *callbackHeader {
+	if c.Name == "" {
+		return nil
+	}
+	return &callbackHeader{Name: c.Name, Timeout: inSeconds(cmp.Or(c.Timeout, callbackTimeout))}
+}
+
+// builtIn is the short name of RQ's own serializers, for which a job needs
+// nothing of RQ.
+func builtIn(serializer string) string {
+	switch serializer {
+	case "rq.serializers.JSONSerializer":
+		return distro.SerializerJSON
+	case "rq.serializers.DefaultSerializer", "rq.serializers.PickleSerializer":
+		return distro.SerializerPickle
+	}
+	return serializer
 }
 
 // watch waits for the answer of the process and ends it when its time, its
@@ -163,17 +215,18 @@ func (a *Attempt) watch(p *runner) *frame {
 		defer ticker.Stop()
 		memory = ticker.C
 	}
-	if a.call.Timeout > 0 {
-		a.timer.Reset(a.call.Timeout + a.runners.opts.KillGrace)
-	}
+	a.limit(a.call.Timeout)
 	for {
 		select {
 		case f, ok := <-p.frames:
-			if !ok {
+			switch {
+			case !ok:
 				<-a.exitOf(p)
 				return nil
+			case f.kind != kindCallback:
+				return &f
 			}
-			return &f
+			a.called(f)
 		case order := <-a.stops:
 			a.obey(p, order)
 		case <-memory:
@@ -184,6 +237,34 @@ func (a *Attempt) watch(p *runner) *frame {
 			a.kill(p, distro.FailureTimeout)
 		}
 	}
+}
+
+// limit lets what runs now last for timeout.
+func (a *Attempt) limit(timeout time.Duration) {
+	a.timeout = timeout
+	a.timer.Stop()
+	if timeout > 0 {
+		a.timer.Reset(timeout + a.runners.opts.KillGrace)
+	}
+}
+
+// called gives a callback its own time, unless the process is to end anyway.
+func (a *Attempt) called(f frame) {
+	var h callbackHeader
+	if err := json.Unmarshal(f.header, &h); err != nil || a.kind != "" {
+		return
+	}
+	if h.Timeout == nil {
+		a.limit(distro.Forever)
+	} else {
+		a.limit(fromSeconds(*h.Timeout))
+	}
+}
+
+// fromSeconds is for what Python sent: a number of any size.
+func fromSeconds(seconds float64) time.Duration {
+	const longest = 100 * 365 * 24 * time.Hour
+	return time.Duration(min(max(seconds, 0), longest.Seconds()) * float64(time.Second))
 }
 
 func (a *Attempt) obey(p *runner, order stopOrder) {
@@ -248,14 +329,15 @@ func (a *Attempt) take(p *runner, f *frame) (serves bool) {
 	if h.OK {
 		a.result.Outcome = distro.OutcomeFinished
 		a.result.View = distro.View{Text: h.View, JSON: h.JSON, Truncated: h.Truncated}
-		if h.Pickled {
-			a.result.Pickle = f.body
-		}
+		a.result.Pickle = f.body // where the value cannot be encoded: what RQ's readers get in its place
 		return serves
 	}
 	kind := distro.FailureKind(h.Kind)
 	if a.kind != "" && a.kind != distro.FailureTimeout {
 		kind = a.kind
+	}
+	if h.Again != nil && a.kind == "" {
+		a.result.Again = &distro.Again{Delay: fromSeconds(h.Again.Delay), Front: h.Again.Front}
 	}
 	a.fail(&distro.Failure{Kind: kind, Type: h.Type, Message: h.Message, Traceback: h.Traceback, ExitCode: h.ExitCode})
 	return serves
@@ -286,7 +368,7 @@ func (a *Attempt) died(p *runner) *distro.Failure {
 	case a.kind == distro.FailureMemory:
 		f.Message = fmt.Sprintf("used more than the memory limit of %d MB", a.runners.opts.MemoryLimit>>20)
 	case a.kind == distro.FailureTimeout:
-		f.Message = fmt.Sprintf("did not end %s after its timeout of %s", a.runners.opts.KillGrace, a.call.Timeout)
+		f.Message = fmt.Sprintf("did not end %s after its timeout of %s", a.runners.opts.KillGrace, a.timeout)
 	case p.exit.unknown:
 		f.Kind, f.Message = distro.FailureLost, "the job's process was lost together with its parent"
 	case p.exit.signal != 0:

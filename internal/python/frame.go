@@ -24,6 +24,8 @@ const (
 	kindJob     frameKind = 2 // worker: header jobHeader, body the payload
 	kindResult  frameKind = 3 // child: header resultHeader, body the pickle
 	kindDecline frameKind = 4 // pooled child: cannot take this job, and ends
+
+	kindCallback frameKind = 5 // child: header callbackHeader; a callback begins
 )
 
 type frame struct {
@@ -40,6 +42,19 @@ type jobHeader struct {
 	Serializer string   `json:"serializer"`
 	Timeout    *float64 `json:"timeout"` // seconds; null: none
 	Artifacts  string   `json:"artifacts"`
+
+	Asked     int             `json:"asked,omitempty"`
+	Redis     string          `json:"redis,omitempty"`
+	OnSuccess *callbackHeader `json:"on_success,omitempty"`
+	OnFailure *callbackHeader `json:"on_failure,omitempty"`
+	Stopped   *callbackHeader `json:"stopped,omitempty"`
+}
+
+// callbackHeader is a callback in the header of a job, or by itself the header
+// of the frame that one begins, without the name.
+type callbackHeader struct {
+	Name    string   `json:"name"`
+	Timeout *float64 `json:"timeout"` // seconds; null: none
 }
 
 type resultHeader struct {
@@ -57,6 +72,10 @@ type resultHeader struct {
 	CPU       int64    `json:"cpu_us"` // microseconds
 	Retire    string   `json:"retire"`
 	Sources   []string `json:"sources"`
+	Again     *struct {
+		Delay float64 `json:"delay"` // seconds
+		Front bool    `json:"front"`
+	} `json:"again"`
 }
 
 // appendFrame appends the wire form of a frame to dst.

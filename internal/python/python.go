@@ -25,7 +25,7 @@ import (
 
 // scripts are the sources of the zygote and of the processes of jobs.
 //
-//go:embed zygote.py runner.py sources.py pooled.py
+//go:embed zygote.py runner.py current.py sources.py pooled.py
 var scripts embed.FS
 
 // Isolation says what jobs share.
@@ -43,6 +43,7 @@ type Options struct {
 	Interpreter Interpreter
 	Modules     string    // modules_path, absolute
 	WorkDir     string    // working directory of jobs; default: Modules
+	SysPath     []string  // folders behind everything else on sys.path, absolute
 	StateDir    string    // absolute; scratch folders, artifacts and scripts live here
 	Isolation   Isolation // default: Fork where there is a zygote, else Spawn
 	Slots       int       // jobs at a time; default 1

@@ -23,7 +23,9 @@ try:
 except ImportError:
     import pickle
 import _signal
+from _collections_abc import Coroutine
 
+import current
 import sources
 
 try:
@@ -33,13 +35,14 @@ except ImportError:  # not on Windows
 
 VERSION = 1
 HEADER = struct.Struct(">BBHII")
-KIND_READY, KIND_JOB, KIND_RESULT, KIND_DECLINE = 1, 2, 3, 4
+KIND_READY, KIND_JOB, KIND_RESULT, KIND_DECLINE, KIND_CALLBACK = 1, 2, 3, 4, 5
 
 MAX_VIEW = 16 << 10
 VIEW = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 MAX_TRACEBACK = 64 << 10
 MAX_MESSAGE = 2 << 10
 MAX_BODY = 256 << 20
+UNSERIALIZABLE = "Unserializable return value"  # RQ's words
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -103,11 +106,15 @@ def write_frame(fd, kind, header, body=b""):
 
 
 def resolve(name):
-    """Returns the object a dotted name means: the longest importable prefix is
-    the module. An import that fails inside a module is that import's error."""
+    """Returns the object a dotted name means, as RQ finds it: the longest
+    importable prefix is the module, behind it stands an attribute, or a class
+    and an attribute; a bare name is a builtin. An import that fails inside a
+    module is that import's error."""
     parts = name.split(".")
+    if len(parts) == 1 and hasattr(builtins, name):
+        return getattr(builtins, name)
     not_found = None
-    for cut in range(len(parts) - 1, 0, -1):
+    for cut in range(len(parts) - 1, max(len(parts) - 3, 0), -1):
         module_name = ".".join(parts[:cut])
         try:
             found = import_module(module_name)
@@ -121,23 +128,36 @@ def resolve(name):
         for part in parts[cut:]:
             found = getattr(found, part)
         return found
-    return getattr(builtins, name)
+    raise not_found or ValueError("Invalid attribute name: %s" % name)
 
 
-def decode(serializer, body):
-    """Returns (callable, args, kwargs) of RQ's call tuple."""
-    name, instance, args, kwargs = json.loads(body) if serializer == "json" else pickle.loads(body)
-    function = getattr(instance, name) if instance is not None else resolve(name)
-    return function, args, kwargs
+def codec(name):
+    """Returns (loads, dumps) of a serializer."""
+    if name == "pickle":
+        return pickle.loads, lambda value: pickle.dumps(value, 5)
+    if name == "json":
+        return json.loads, lambda value: json.dumps(value).encode()
+    serializer = resolve(name)
+    return serializer.loads, serializer.dumps
+
+
+def rq_class(module, name, base):
+    """Returns a class of the user's rq, or one that looks the same where rq is
+    not installed."""
+    try:
+        return getattr(import_module(module), name)
+    except Exception:
+        return type(name, (base,), {"__module__": module})
 
 
 class Deadline:
-    """Raises RQ's timeout exception in the main thread when the time is over."""
+    """Raises RQ's timeout exception in the main thread when the time is over.
+    Its class is added to raised then."""
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, raised):
         self.seconds = seconds
+        self.raised = raised
         self.armed = False
-        self.raised = ()  # class of the exception, once it was raised
 
     def start(self):
         if self.seconds is None:
@@ -162,52 +182,155 @@ class Deadline:
         else:
             self.timer.cancel()
 
+    def exception(self):
+        kind = rq_class("rq.timeouts", "JobTimeoutException", TimeoutError)
+        self.raised.append(kind)
+        return kind, "Task exceeded maximum timeout value (%s seconds)" % self.seconds
+
     def fire(self, *_):
         if self.armed:
-            self.raised = timeout_class()
-            raise self.raised("Task exceeded maximum timeout value (%s seconds)" % self.seconds)
+            kind, message = self.exception()
+            raise kind(message)
 
     def fire_in(self, thread):
         import ctypes
 
         if self.armed:
-            self.raised = timeout_class()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(self.raised))
+            kind, message = self.exception()  # only a class can be thrown into a thread
+            thrown = type(kind.__name__, (kind,), {"__module__": kind.__module__, "__init__": lambda this: kind.__init__(this, message)})
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(thrown))
 
 
-def timeout_class():
-    try:
-        from rq.timeouts import JobTimeoutException
-    except ImportError:
-        return type("JobTimeoutException", (TimeoutError,), {"__module__": "rq.timeouts"})
-    return JobTimeoutException
+class Attempt:
+    """One call with its callbacks. Announce is told the time limit of a
+    callback before it is called, and says whether to."""
 
+    def __init__(self, job, body, now, announce):
+        self.job = job
+        self.body = body
+        self.now = now  # current.Current
+        self.announce = announce
+        self.raised = []  # classes that deadlines raised
+        self.dumps = None
 
-def perform(job, body):
-    """Runs one call; returns the header and the body of the result frame."""
-    deadline = Deadline(job["timeout"])
-    try:
+    def run(self):
+        """Returns the header and the body of the result frame."""
+        try:
+            if "stopped" in self.job:
+                self.callback("stopped", None)
+                value = None
+            else:
+                value = self.limited(self.job["timeout"], self.call)
+                again = asked_again(value, self.job.get("asked", 0))
+                if again is not None:
+                    return again, b""
+                self.callback("on_success", "finished", value)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt fail the job, as in RQ
+            return describe(self.failed(error), tuple(self.raised)), b""
+        return self.encode(value)
+
+    def limited(self, seconds, function, *args):
+        deadline = Deadline(seconds, self.raised)
         try:
             deadline.start()
-            function, args, kwargs = decode(job["serializer"], body)
-            value = function(*args, **kwargs)
-            if isinstance(value, types.CoroutineType):
-                import asyncio
-
-                value = asyncio.run(value)
+            return function(*args)
         finally:
             deadline.stop()
-    except BaseException as error:  # SystemExit and KeyboardInterrupt fail the job, as in RQ
-        return describe(error, deadline.raised), b""
+
+    def call(self):
+        loads, self.dumps = codec(self.job["serializer"])
+        try:
+            name, instance, args, kwargs = loads(self.body)
+        except Exception as error:
+            if isinstance(error, tuple(self.raised)):
+                raise
+            reason = "the payload is no call in serializer %s: %s: %s" % (self.job["serializer"], type(error).__name__, error)
+            raise rq_class("rq.exceptions", "DeserializationError", Exception)(reason) from error
+        self.now.calling = True
+        try:
+            function = getattr(instance, name) if instance else resolve(name)
+            value = function(*args, **kwargs)
+            return run_coroutine(value) if isinstance(value, Coroutine) else value
+        finally:
+            self.now.calling = False
+
+    def callback(self, which, outcome, *values):
+        callback = self.job.get(which)
+        if callback is not None and self.announce(callback["timeout"]):
+            self.limited(callback["timeout"], self.call_back, callback["name"], outcome, values)
+
+    def call_back(self, name, outcome, values):
+        function = resolve(name)
+        job = self.now.ended(outcome, *values[:1] if outcome == "finished" else ())
+        function(job, job.connection, *values)
+
+    def failed(self, error):
+        """Calls the callback for failures. Returns the error that counts: the
+        callback's own, if it fails."""
+        try:
+            if "stopped" not in self.job:
+                self.callback("on_failure", "failed", type(error), error, error.__traceback__)
+        except BaseException as another:
+            return another
+        return error
+
+    def encode(self, value):
+        data, encoded = b"", True
+        if value is not None:
+            try:
+                data = self.dumps(value)
+                encoded = type(data) is bytes and len(data) <= MAX_BODY
+            except BaseException:
+                encoded = False
+        text, is_json, truncated = show(value, len(data), encoded)
+        header = {"ok": True, "pickled": encoded and value is not None, "view": text, "json": is_json, "truncated": truncated}
+        return header, data if encoded else self.unserializable()
+
+    def unserializable(self):
+        """Returns what RQ's readers get in place of a value."""
+        try:
+            return self.dumps(UNSERIALIZABLE) if "redis" in self.job else b""
+        except BaseException:
+            return b""
+
+
+def run_coroutine(coroutine):
+    """Runs a coroutine in a loop of its own, and ends what it has started. Other
+    than asyncio.run it leaves the thread's loop alone: the next job may ask for
+    it."""
+    import asyncio
+
+    loop = asyncio.new_event_loop()
     try:
-        data = b"" if value is None else pickle.dumps(value, 5)
-        pickled = True
-    except BaseException:
-        data, pickled = b"", False
-    if len(data) > MAX_BODY:
-        data, pickled = b"", False
-    text, is_json, truncated = show(value, len(data), pickled)
-    return {"ok": True, "pickled": pickled and value is not None, "view": text, "json": is_json, "truncated": truncated}, data
+        return loop.run_until_complete(coroutine)
+    finally:
+        try:
+            left = asyncio.all_tasks(loop)
+            for task in left:
+                task.cancel()
+            if left:
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
+
+def asked_again(value, asked):
+    """Returns the header of the result where a function returned RQ's Retry,
+    else None. Asked is how often it did before."""
+    retry = getattr(sys.modules.get("rq.job"), "Retry", ())
+    if not isinstance(value, retry):
+        return None
+    header = {"ok": False, "kind": "retry"}
+    if asked >= value.max:
+        header["message"] = "the function returned Retry, but has been run again %d times, which is its max" % asked
+        return header
+    intervals = [value.intervals] if isinstance(value.intervals, int) else list(value.intervals)
+    delay = intervals[min(asked, len(intervals) - 1)] if intervals else 0
+    header["message"] = "the function returned Retry: %d of %d, after %s seconds" % (asked + 1, value.max, delay)
+    header["again"] = {"delay": float(delay), "front": bool(getattr(value, "enqueue_at_front", False))}
+    return header
 
 
 def show(value, size, pickled):
@@ -264,7 +387,7 @@ def bounded(make, limit):
     try:
         text = make()
     except BaseException as error:
-        text = "<text not available: %s>" % type(error).__name__
+        text = "<text not available: %s>\n" % type(error).__name__
     if len(text) > limit:
         text = "%s\n... %d characters cut ...\n%s" % (text[:limit // 2], len(text) - limit, text[-limit // 2:])
     return text
@@ -273,12 +396,21 @@ def bounded(make, limit):
 def format_traceback(error):
     import traceback
 
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    chain = [error]
+    for one in chain:
+        one.__traceback__ = without_ours(one.__traceback__)
+        chain += [other for other in (one.__cause__, one.__context__) if other is not None and all(other is not known for known in chain)]
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def without_ours(trace):
+    """Leaves out what leads to the user's code, where there is such."""
+    while trace is not None and trace.tb_next is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name not in (__file__, current.__file__, import_module.__code__.co_filename) and not name.startswith("<frozen importlib"):
+            break
         trace = trace.tb_next
-    while trace is not None and trace.tb_frame.f_code.co_filename.startswith("<frozen importlib"):
-        trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
+    return trace
 
 
 # --- the process
@@ -325,6 +457,7 @@ class Runner:
         self.fresh_main()
         self.jobs = 0
         self.cpu = 0.0  # seconds used before the job
+        self.now = current.Current()
         self.state = state and state(self)  # pooled.State, where the process is pooled
 
     def serve(self):
@@ -374,7 +507,8 @@ class Runner:
             os.chdir(self.workdir)
         except OSError as error:
             return describe(error), b""
-        header, data = perform(job, body)
+        self.now.begin(job, body)
+        header, data = Attempt(job, body, self.now, self.announce).run()
         if os.getpid() != self.pid:  # a child that the job forked, and that came back here
             os._exit(header.get("exit_code", int(not header["ok"])))
         for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
@@ -383,7 +517,17 @@ class Runner:
             except BaseException:
                 pass
         self.keep_artifacts(job["artifacts"])
+        if self.state:
+            self.now.end()
         return header, data
+
+    def announce(self, seconds):
+        """Tells that a callback is going to run. Returns whether it is to: not
+        in a child that the job forked, and that came back here."""
+        if os.getpid() != self.pid:
+            return False
+        self.answer({"timeout": seconds}, kind=KIND_CALLBACK)
+        return True
 
     def keep_artifacts(self, folder):
         """Moves what the job left for people to a folder of the job. The common
@@ -414,11 +558,11 @@ class Runner:
         except BaseException as error:
             return "restore: %s" % type(error).__name__
 
-    def answer(self, header, data):
+    def answer(self, header, data=b"", kind=KIND_RESULT):
         try:
             if identity(self.writing) != self.channel:  # the job has closed it, and opened something else
                 os._exit(72)
-            write_frame(self.writing, KIND_RESULT, header, data)
+            write_frame(self.writing, kind, header, data)
         except OSError:
             os._exit(70)
 
@@ -433,7 +577,7 @@ def start_cold():
     """Serves one job in a fresh interpreter.
 
     Arguments: the job channel, modules_path, the working directory, folders for
-    temporary files and for artifacts. The channel is the number of a socket, or on
+    temporary files and for artifacts, more folders for sys.path. The channel is the number of a socket, or on
     Windows the numbers of two pipe handles: to read from, to write to.
     """
     channel, root, workdir, tmp, artifacts = sys.argv[1:6]
@@ -448,8 +592,9 @@ def start_cold():
         os.set_inheritable(reading, False)
     sys.path[:] = [path for path in sys.path if path != HERE]
     clean_environ()
-    sources.install(root)
-    sys.modules.pop("sources")
+    sources.install(root, sys.argv[6:])
+    for name in ("current", "sources"):
+        sys.modules.pop(name)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", line_buffering=True)
     Runner(reading, writing, workdir, tmp, artifacts).serve()

@@ -121,8 +121,9 @@ class Alias:
         module.__spec__ = module.__spec__.loader_state
 
 
-def install(root):
-    """Puts modules_path first on sys.path and its sources under Loader."""
+def install(root, more=()):
+    """Puts modules_path first on sys.path, more folders last, and the sources
+    of modules_path under Loader."""
 
     def hook(path):
         inside = path == root or path.startswith(root + os.sep)
@@ -139,4 +140,5 @@ def install(root):
         if path.startswith(root):
             del sys.path_importer_cache[path]
     sys.path[:] = [root] + [path for path in sys.path if path not in ("", root)]
+    sys.path += [path for path in more if path not in sys.path]
     sys.meta_path.append(Alias(root))

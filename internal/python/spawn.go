@@ -80,6 +80,7 @@ func (s *spawner) start(ctx context.Context) error {
 	cmd.Stdout, cmd.Stderr = stdoutChild, stderrChild
 	group, channel, err := startInGroup(cmd, func(channel string) {
 		cmd.Args = append(cmd.Args, channel, opts.Modules, opts.WorkDir, folders.Tmp, folders.Artifacts)
+		cmd.Args = append(cmd.Args, opts.SysPath...)
 	})
 	if err != nil {
 		s.runners.scratch.put(folders)

@@ -1,6 +1,6 @@
 """A small single-threaded process that forks the processes of jobs.
 
-It runs as zygote.py ROOT WORKDIR with its control socket as
+It runs as zygote.py ROOT WORKDIR [PATH...] with its control socket as
 descriptor 3; docs/python-protocol.md specifies the messages. It imports
 nothing of the user's. When the control socket ends it kills every job, with
 whatever the jobs have started, and exits.
@@ -35,9 +35,10 @@ IGNORED = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
 
 
 class Zygote:
-    def __init__(self, root, workdir):
+    def __init__(self, root, workdir, more):
         self.root = root
         self.workdir = workdir
+        self.more = more  # folders for sys.path
         self.control = _socket.socket(fileno=CONTROL)
         self.libc = ctypes.CDLL(None)
         self.pid = os.getpid()
@@ -183,7 +184,7 @@ class Zygote:
         if mode == "spawn":
             script = os.path.join(HERE, "runner.py")
             arguments = [str(CONTROL), self.root, self.workdir, scratch["tmp"], scratch["artifacts"]]
-            os.execv(sys.executable, [sys.executable, "-X", "utf8", script] + arguments)
+            os.execv(sys.executable, [sys.executable, "-X", "utf8", script] + arguments + self.more)
         runner.clean_environ()
         runner.Runner(CONTROL, CONTROL, self.workdir, scratch["tmp"], scratch["artifacts"], pooled.State if mode == "pool" else None).serve()
 
@@ -235,15 +236,15 @@ class Zygote:
 
 
 def main():
-    root, workdir = sys.argv[1:3]
+    root, workdir, *more = sys.argv[1:]
     sys.path[:] = [path for path in sys.path if path != HERE]
     os.chdir(workdir)
-    for name in ("runner", "sources", "pooled"):
+    for name in ("runner", "current", "sources", "pooled"):
         sys.modules.pop(name, None)
-    sources.install(root)
+    sources.install(root, more)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf-8", line_buffering=True)
-    Zygote(root, workdir).run()
+    Zygote(root, workdir, more).run()
 
 
 main()

@@ -204,7 +204,8 @@ func (z *zygote) start() (*exec.Cmd, *net.UnixConn, error) {
 		return nil, nil, fmt.Errorf("make the control socket: %w", err)
 	}
 	script := filepath.Join(z.runners.scripts, "zygote.py")
-	cmd := exec.Command(opts.Interpreter.Path, "-X", "utf8", script, opts.Modules, opts.WorkDir)
+	args := append([]string{"-X", "utf8", script, opts.Modules, opts.WorkDir}, opts.SysPath...)
+	cmd := exec.Command(opts.Interpreter.Path, args...)
 	cmd.Env = z.runners.environ()
 	cmd.Dir = opts.WorkDir
 	cmd.ExtraFiles = []*os.File{theirs}

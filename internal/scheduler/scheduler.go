@@ -16,14 +16,14 @@ import (
 // Options configure a Scheduler.
 type Options struct {
 	Broker    broker.Broker
-	Output    *output.Store
+	Output    *output.Store // nil: there is none to prune, nor artifacts
 	Clock     broker.Clock
 	Artifacts string        // folder of the files that jobs left; empty: none
 	Retention time.Duration // how long these and the output of a job are kept after the last change
 	Logger    *slog.Logger
 }
 
-// Scheduler runs the periodic duties of an orchestrator.
+// Scheduler runs the periodic duties of an orchestrator, or of a worker.
 type Scheduler struct {
 	opts Options
 }
@@ -40,7 +40,9 @@ func New(opts Options) *Scheduler {
 func (s *Scheduler) Run(ctx context.Context) error {
 	var duties sync.WaitGroup
 	duties.Go(func() { s.sweep(ctx) })
-	duties.Go(func() { s.prune(ctx) })
+	if s.opts.Output != nil {
+		duties.Go(func() { s.prune(ctx) })
+	}
 	duties.Wait()
 	return nil
 }

@@ -38,6 +38,16 @@ func (s *Scheduler) sweep(ctx context.Context) {
 	}
 }
 
+// SweepAll does at once what time has asked for until now.
+func (s *Scheduler) SweepAll(ctx context.Context) error {
+	for {
+		swept, err := s.opts.Broker.Sweep(ctx, sweepLimit)
+		if err != nil || !swept.More {
+			return err
+		}
+	}
+}
+
 // rest waits for the next moment to sweep.
 func (s *Scheduler) rest(ctx context.Context, due time.Time) {
 	wait := sweepEvery

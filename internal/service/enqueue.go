@@ -93,8 +93,12 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 	if err != nil {
 		return s.earlier(ctx, r, queue, err)
 	}
+	data, err := payload(t.name(), a)
+	if err != nil {
+		return distro.Job{}, err
+	}
 	job := distro.Job{
-		ID: r.ID, Queue: queue, Function: t.name(), Payload: payload(t.name(), a),
+		ID: r.ID, Queue: queue, Function: t.name(), Payload: data,
 		DueAt: due, Timeout: timeout, ResultTTL: s.opts.ResultTTL, FailureTTL: s.opts.FailureTTL,
 		RetriesLeft: retries,
 	}

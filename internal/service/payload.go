@@ -1,44 +1,78 @@
 package service
 
 import (
-	"strconv"
+	"fmt"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
 )
 
-// maxShown is the longest payload that is decoded for people, in bytes.
-const maxShown = 1 << 20
+// Bounds of what is shown of a payload.
+const (
+	maxShown    = 1 << 20 // bytes of a payload that is decoded for people
+	maxJSON     = 4 << 20 // bytes of each JSON text made of a pickle
+	maxArgument = 1000    // characters of an argument in the text of a call
+)
 
 // payload is RQ's tuple of a call (function, instance, args, kwargs) as RQ's
-// JSON serializer writes it. The arguments keep the client's own text, so
-// numbers of any size reach Python exactly.
-func payload(function string, a arguments) distro.Payload {
-	data := make([]byte, 0, len(function)+len(a.args)+len(a.kwargs)+16)
-	data = append(data, '[')
-	data = strconv.AppendQuote(data, function) // an identifier: nothing is escaped
-	data = append(data, ",null,"...)
-	data = append(data, a.args...)
-	data = append(data, ',')
-	data = append(data, a.kwargs...)
-	return distro.Payload{Serializer: distro.SerializerJSON, Data: append(data, ']')}
+// default serializer writes it, so that every RQ worker runs it. Numbers of any
+// size and text of any kind reach Python as json.loads would have them.
+func payload(function string, a arguments) (distro.Payload, error) {
+	size := len(function) + len(a.args) + len(a.kwargs)
+	data, err := pickle.AppendCall(make([]byte, 0, size+size/4+32), function, a.args, a.kwargs)
+	if err != nil {
+		return distro.Payload{}, fmt.Errorf("encode the call of %s: %w", function, err)
+	}
+	return distro.Payload{Serializer: distro.SerializerPickle, Data: data}, nil
 }
 
-// ShowArguments returns the JSON texts of a payload's arguments for people;
-// nil where the payload is not JSON, not a call, or longer than 1 MiB.
-func ShowArguments(p distro.Payload) (args, kwargs []byte) {
-	if p.Serializer != distro.SerializerJSON || len(p.Data) > maxShown || jsonscan.Check(p.Data, MaxDepth+1) != nil {
-		return nil, nil
+// ShowArguments returns the JSON texts of a payload's arguments for people; nil
+// where these are no plain JSON data. Where such texts do not tell it all, call
+// is the call in Python's spelling. Payloads that are no calls, and those
+// longer than 1 MiB, have none of it.
+func ShowArguments(p distro.Payload) (args, kwargs []byte, call string) {
+	switch {
+	case len(p.Data) > maxShown:
+	case p.Serializer == distro.SerializerJSON:
+		args, kwargs = showJSON(p.Data)
+	case p.Serializer == distro.SerializerPickle:
+		return showPickle(p.Data)
 	}
-	if jsonscan.KindOf(p.Data) != jsonscan.List {
+	return args, kwargs, ""
+}
+
+func showJSON(data []byte) (args, kwargs []byte) {
+	if jsonscan.Check(data, MaxDepth+1) != nil || jsonscan.KindOf(data) != jsonscan.List {
 		return nil, nil
 	}
 	var parts [][]byte
-	for part := range jsonscan.Elements(p.Data) {
+	for part := range jsonscan.Elements(data) {
 		parts = append(parts, part)
 	}
 	if len(parts) != 4 {
 		return nil, nil
 	}
 	return parts[2], parts[3]
+}
+
+func showPickle(data []byte) (args, kwargs []byte, call string) {
+	view, err := pickle.Call(data)
+	if err != nil {
+		return nil, nil, ""
+	}
+	args, plain := view.Args.JSON(maxJSON)
+	if plain {
+		kwargs, plain = view.Kwargs.JSON(maxJSON)
+	}
+	if !plain {
+		args, kwargs = nil, nil
+	}
+	switch {
+	case view.Instance != "":
+		call = view.Instance + "." + view.Describe(maxArgument)
+	case !plain:
+		call = view.Describe(maxArgument)
+	}
+	return args, kwargs, call
 }

@@ -54,17 +54,38 @@ func (s *Service) Queue(ctx context.Context, name string) (distro.QueueInfo, err
 	return counts.Queues[i], nil
 }
 
+// Paused answers SetPaused.
+type Paused struct {
+	Queue distro.QueueInfo
+	// Ignoring names the workers that take jobs from the queue all the same:
+	// those of RQ, which knows no pause of one queue.
+	Ignoring []string
+}
+
 // SetPaused pauses a queue or lets it go on.
-func (s *Service) SetPaused(ctx context.Context, queue string, paused bool) (distro.QueueInfo, error) {
-	info, err := s.Queue(ctx, queue)
-	if err != nil {
-		return info, err
+func (s *Service) SetPaused(ctx context.Context, queue string, paused bool) (Paused, error) {
+	if _, err := s.Queue(ctx, queue); err != nil {
+		return Paused{}, err
 	}
 	if err := s.opts.Broker.SetPaused(ctx, queue, paused); err != nil {
-		return info, fault(fmt.Errorf("set paused of queue %q to %t: %w", queue, paused, err))
+		return Paused{}, fault(fmt.Errorf("set paused of queue %q to %t: %w", queue, paused, err))
 	}
 	s.opts.Logger.InfoContext(ctx, "queue paused or resumed", "queue", queue, "paused", paused)
-	return s.Queue(ctx, queue)
+	info, err := s.Queue(ctx, queue)
+	if err != nil || !paused {
+		return Paused{Queue: info}, err
+	}
+	workers, err := s.Workers(ctx)
+	if err != nil {
+		return Paused{}, err
+	}
+	answer := Paused{Queue: info}
+	for _, w := range workers {
+		if w.Stock && slices.Contains(w.Queues, queue) {
+			answer.Ignoring = append(answer.Ignoring, w.Name)
+		}
+	}
+	return answer, nil
 }
 
 // SetSuspended suspends all workers or lets them go on.

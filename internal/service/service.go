@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -103,8 +104,25 @@ func fault(err error) error {
 		return nil
 	case errors.Is(err, broker.ErrFull):
 		return &distro.Error{Code: distro.CodeFull, Message: "there is no room left to store jobs; free some disk space", Err: err}
+	case errors.Is(err, broker.ErrUnavailable):
+		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached (" + reason(err) + "); try again", Err: err}
 	case errors.Is(err, broker.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached; try again", Err: err}
 	}
 	return err
+}
+
+// maxReason bounds what clients are told of a cause.
+const maxReason = 200
+
+// reason is why the queue cannot be reached, for people.
+func reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "it does not answer in time"
+	}
+	_, cause, found := strings.Cut(err.Error(), broker.ErrUnavailable.Error()+": ")
+	if !found || cause == "" {
+		return "no reason is known"
+	}
+	return strings.ToValidUTF8(cause[:min(len(cause), maxReason)], "")
 }

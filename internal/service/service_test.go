@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/service"
 )
@@ -126,6 +128,16 @@ func (b *bundle) finish(c broker.Claim) {
 	b.exchange(broker.ExchangeRequest{Settle: []broker.Settlement{{Claim: c, Result: distro.Result{Outcome: distro.OutcomeFinished}}}})
 }
 
+// pickled is the payload of a call of a.b.f.
+func pickled(t *testing.T, args pickle.Tuple, kwargs pickle.Dict) distro.Payload {
+	t.Helper()
+	data, err := pickle.Append(nil, pickle.Tuple{"a.b.f", nil, args, kwargs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return distro.Payload{Serializer: distro.SerializerPickle, Data: data}
+}
+
 func TestAJobIsMadeByPolicy(t *testing.T) {
 	t.Parallel()
 	b := setup(t, open(t), func(o *service.Options) { o.Retries, o.RetryInterval = 2, time.Minute })
@@ -136,17 +148,17 @@ func TestAJobIsMadeByPolicy(t *testing.T) {
 	}{
 		"defaults": {service.Request{Function: "a.b.f"}, distro.Job{
 			Queue: "low", Timeout: 30 * time.Minute, RetriesLeft: 2,
-			Payload: distro.Payload{Serializer: "json", Data: []byte(`["a.b.f",null,[],{}]`)},
+			Payload: pickled(t, pickle.Tuple{}, pickle.Dict{}),
 		}},
 		"as requested": {service.Request{
 			Module: "a.b", Function: "f", Queue: "high", Delay: time.Hour, Timeout: distro.Forever, Retries: &two, Args: []byte(" [1e1]\n"), Kwargs: []byte(`{"a" : -0.0}`),
 		}, distro.Job{
 			Queue: "high", Timeout: distro.Forever, DueAt: start.Add(time.Hour),
-			Payload: distro.Payload{Serializer: "json", Data: []byte(`["a.b.f",null,[1e1],{"a" : -0.0}]`)},
+			Payload: pickled(t, pickle.Tuple{10.0}, pickle.Dict{{Key: "a", Value: math.Copysign(0, -1)}}),
 		}},
 		"at a moment": {service.Request{Function: "a.b.f", At: start.Add(time.Hour).In(time.FixedZone("", 3600))}, distro.Job{
 			Queue: "low", Timeout: 30 * time.Minute, RetriesLeft: 2, DueAt: start.Add(time.Hour),
-			Payload: distro.Payload{Serializer: "json", Data: []byte(`["a.b.f",null,[],{}]`)},
+			Payload: pickled(t, pickle.Tuple{}, pickle.Dict{}),
 		}},
 	} {
 		got := b.enqueue(tt.request)
@@ -246,8 +258,8 @@ func TestArgumentsAreBounded(t *testing.T) {
 func TestPayloadsAreShownOnlyWhereTheyAreCalls(t *testing.T) {
 	t.Parallel()
 	show := func(serializer, data string) string {
-		args, kwargs := service.ShowArguments(distro.Payload{Serializer: serializer, Data: []byte(data)})
-		return string(args) + string(kwargs)
+		args, kwargs, call := service.ShowArguments(distro.Payload{Serializer: serializer, Data: []byte(data)})
+		return string(args) + string(kwargs) + call
 	}
 	if got := show("json", `["f", null, [1], {"a":2}]`); got != `[1]{"a":2}` {
 		t.Error(got)
@@ -257,8 +269,27 @@ func TestPayloadsAreShownOnlyWhereTheyAreCalls(t *testing.T) {
 			t.Errorf("%.40s: %.40s", data, got)
 		}
 	}
-	if got := show("pickle", `["f", null, [1], {"a":2}]`); got != "" {
-		t.Error(got)
+	for _, data := range []string{"", `["f", null, [1], {"a":2}]`, "N.", "(U\x01fN)t.", "(U\x01fN)}", "(U\x01fN]C\xff" + strings.Repeat("N", 1<<20) + "a}t."} {
+		if got := show("pickle", data); got != "" {
+			t.Errorf("%.40q: %.40s", data, got)
+		}
+	}
+}
+
+func TestPickledArgumentsAreShownAsJSONWhereTheyArePlainData(t *testing.T) {
+	t.Parallel()
+	type shown struct{ Args, Kwargs, Call string }
+	for data, want := range map[string]shown{
+		"(U\x01fNK\x01U\x01\"\x86}(U\x01a]U\x01bGO\xf0\x00\x00\x00\x00\x00\x00ut.": {Args: `[1,"\""]`, Kwargs: `{"a":[],"b":1.157920892373162e+77}`},
+		"(U\x01fNF1e400\n\x85}t.": {Call: "f(inf)"},
+		"(U\x01fN)}U\x01a)st.":    {Call: "f(a=())"},
+		"(U\x01fNcdatetime\ndate\nU\x04\x07\xea\x01\x02\x85R\x85}t.": {Call: "f(datetime.date(2026, 1, 2))"},
+		"(U\x01fcm\nC\n)\x81K\x01\x85}t.":                            {Args: "[1]", Kwargs: "{}", Call: "m.C.f(1)"},
+	} {
+		args, kwargs, call := service.ShowArguments(distro.Payload{Serializer: distro.SerializerPickle, Data: []byte(data)})
+		if diff := cmp.Diff(want, shown{string(args), string(kwargs), call}); diff != "" {
+			t.Errorf("%q: %s", data, diff)
+		}
 	}
 }
 

@@ -103,28 +103,21 @@ func (l *loop) compose(now time.Time) reply {
 }
 
 // take handles the reply of an exchange.
-func (l *loop) take(r reply) {
+func (l *loop) take(ctx context.Context, r reply) {
 	l.inFlight = false
 	for _, c := range r.req.Return { // given back, or found to be unknown here by the comparison after a failure
 		delete(l.tasks, c.Token)
 	}
+	if l.jobsLeft >= 0 {
+		l.jobsLeft += len(r.req.Return)
+	}
 	if r.err != nil {
-		l.failures++
-		if l.failures > 1 { // once may be chance
-			l.pauseTill = time.Now().Add(min(retryFirst<<min(l.failures, 10), retryLast))
-		}
-		if l.failures == 1 {
-			l.Logger.Error("the queue does not answer; running jobs go on", "reason", r.err)
-		}
-		if l.killing && l.failures >= giveUpAfter {
-			l.Logger.Error("the last outcomes could not be settled; they will be when the queue is back", "jobs", len(l.tasks))
-			l.left = true
-		}
+		l.failed(r.err, time.Now())
 		return
 	}
 	if l.failures > 0 {
 		l.Logger.Info("the queue answers again", "attempts", l.failures)
-		l.failures = 0
+		l.failures, l.takenAt = 0, time.Time{}
 	}
 	l.exchangeT = (3*l.exchangeT + r.took) / 4
 	if r.req.Reconcile {
@@ -133,7 +126,7 @@ func (l *loop) take(r reply) {
 	l.settled(&r)
 	l.answered(&r)
 	l.accept(&r)
-	l.obey(&r)
+	l.obey(ctx, &r)
 	l.left = r.req.Leave
 }
 
@@ -175,38 +168,17 @@ func (l *loop) accept(r *reply) {
 			l.ahead = append(l.ahead, t)
 		}
 	}
+	if l.jobsLeft >= 0 {
+		l.jobsLeft -= len(r.Claims)
+	}
+	if len(r.Claims) > 0 {
+		l.emptyAt = time.Time{}
+	}
 	if asked := len(r.req.Want.Tokens); asked > 0 && len(r.Claims) < asked {
 		l.claiming = false
 		l.tryAt = now.Add(claimEvery)
-	}
-}
-
-// obey stops what somebody wants stopped, and what is not this worker's any
-// more.
-func (l *loop) obey(r *reply) {
-	for _, c := range r.Stop {
-		if t := l.tasks[c.Token]; t != nil && l.slots.remove(t) {
-			now := time.Now().UTC()
-			t.result = distro.Result{
-				Outcome: distro.OutcomeStopped, Attempt: t.job.Attempt, Worker: l.Worker.Name, StartedAt: now, EndedAt: now,
-				Failure: &distro.Failure{Kind: distro.FailureStopped, Message: "stopped before it ran"},
-			}
-			l.settle = append(l.settle, t)
-		} else {
-			l.slots.stop(c.Token, distro.FailureStopped, l.KillGrace)
+		if l.Burst && len(l.tasks) == 0 {
+			l.emptyAt = now
 		}
-	}
-	for _, c := range r.Lost {
-		t := l.tasks[c.Token]
-		if t == nil || slices.Contains(l.settle, t) {
-			continue // its settlement is answered
-		}
-		if l.slots.remove(t) || slices.Contains(l.ahead, t) {
-			l.ahead = slices.DeleteFunc(l.ahead, func(other *task) bool { return other == t })
-			delete(l.tasks, c.Token)
-			continue
-		}
-		l.Logger.Warn("a job is no longer this worker's; its process is killed", "job_id", t.job.ID, "attempt", t.job.Attempt)
-		l.slots.stop(c.Token, distro.FailureLost, 0)
 	}
 }

@@ -17,9 +17,9 @@ import (
 // serve is one slot: it runs task after task until the slots are closed.
 func (l *loop) serve(ctx context.Context) {
 	for {
-		var w *output.Writer
+		var w Printer
 		t := l.slots.next(func(t *task) *python.Attempt {
-			w = l.Output.Writer(t.job.ID, t.job.Attempt)
+			w = l.Output(t.job.ID, t.job.Attempt)
 			return l.attempt(t, w)
 		})
 		if t == nil {
@@ -32,37 +32,69 @@ func (l *loop) serve(ctx context.Context) {
 }
 
 // attempt prepares the attempt of a task, with its output going to w.
-func (l *loop) attempt(t *task, w *output.Writer) *python.Attempt {
-	job := &t.job
-	return l.Runners.Attempt(python.Call{
-		JobID: job.ID, Queue: job.Queue, Worker: l.Worker.Name, Attempt: job.Attempt,
-		Payload: job.Payload, Timeout: job.Timeout, Artifacts: artifactsOf(job),
-	}, func(stderr bool, p []byte) {
+func (l *loop) attempt(t *task, w Printer) *python.Attempt {
+	return l.Runners.Attempt(l.call(&t.job), printTo(w))
+}
+
+func (l *loop) call(job *distro.Job) python.Call {
+	call := python.Call{
+		JobID: job.ID, Queue: job.Queue, Worker: l.Worker.Name, Attempt: job.Attempt, Asked: job.Asked,
+		Payload: job.Payload, Serializer: l.Serializer, Timeout: job.Timeout, Artifacts: artifactsOf(job),
+		OnSuccess: job.OnSuccess, OnFailure: job.OnFailure,
+	}
+	if l.Redis != nil {
+		call.Redis = l.Redis()
+	}
+	return call
+}
+
+func printTo(w Printer) python.Output {
+	return func(stderr bool, p []byte) {
 		stream := output.Stdout
 		if stderr {
 			stream = output.Stderr
 		}
-		_ = w.Write(stream, time.Now(), p) // fails only when closed
-	})
+		_ = w.Write(stream, time.Now(), p) // a job runs on when nobody takes what it prints
+	}
 }
 
 // execute runs the attempt of a task and keeps its result. The output is
 // closed before anybody hears of the end: a job that has ended prints no more.
-func (l *loop) execute(ctx context.Context, t *task, w *output.Writer) {
+func (l *loop) execute(ctx context.Context, t *task, w Printer) {
 	defer w.Close()
 	job := &t.job
 	note := func(format string, args ...any) { _ = w.Note(fmt.Sprintf(format, args...)) }
 	if job.Attempt > 1 {
 		note("attempt %d", job.Attempt)
 	}
+	l.Logger.Debug("job begins", "job_id", job.ID, "function", job.Function, "queue", job.Queue, "attempt", job.Attempt)
 	t.result = t.attempt.Run(ctx)
 	f := t.result.Failure
 	if f == nil {
+		l.Logger.Debug("job ended", "job_id", job.ID, "duration", t.result.EndedAt.Sub(t.result.StartedAt))
 		return
 	}
 	explain(note, job.Attempt, f)
 	l.Logger.Info("attempt did not finish", "job_id", job.ID, "function", job.Function, "attempt", job.Attempt,
 		"outcome", t.result.Outcome, "kind", f.Kind, "reason", f.Message, "duration", t.result.EndedAt.Sub(t.result.StartedAt))
+	if t.result.Outcome == distro.OutcomeStopped && job.OnStopped.Name != "" {
+		l.afterStop(ctx, t, w)
+	}
+}
+
+// afterStop calls the function that the producer named for a job that is
+// stopped. The job's own process is dead, so this takes another. How the job
+// ended does not change by it.
+func (l *loop) afterStop(ctx context.Context, t *task, w Printer) {
+	call := l.call(&t.job)
+	call.Stopped, call.Artifacts = t.job.OnStopped, call.Artifacts+"-stopped"
+	a := l.Runners.Attempt(call, printTo(w))
+	l.slots.afterStop(ctx, t, a)
+	if f := a.Run(ctx).Failure; f != nil {
+		explain(func(format string, args ...any) { _ = w.Note(fmt.Sprintf(format, args...)) }, t.job.Attempt, f)
+		l.Logger.Warn("the function to call when a job is stopped did not finish", "job_id", t.job.ID,
+			"function", t.job.OnStopped.Name, "kind", f.Kind, "reason", f.Message)
+	}
 }
 
 // explain writes why an attempt did not finish behind its output, so that the

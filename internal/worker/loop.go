@@ -26,6 +26,7 @@ type task struct {
 
 	began   time.Time       // of the run; guarded by slots.mu
 	attempt *python.Attempt // guarded by slots.mu until it runs
+	stopped bool            // attempt is what follows a stop; guarded by slots.mu
 	result  distro.Result   // written before the task is sent to loop.ended
 }
 
@@ -51,7 +52,13 @@ type loop struct {
 	told      bool      // the broker has news: an exchange hears of stops also when it asks for nothing
 	draining  bool
 	killing   bool
-	left      bool // the broker has taken the leave
+	left      bool  // the broker has taken the leave
+	err       error // why the worker cannot work
+
+	jobsLeft int       // to be claimed; negative: no limit
+	idleAt   time.Time // when the last task was held
+	emptyAt  time.Time // of a burst: nothing was claimable then, nor since; zero: something may be
+	takenAt  time.Time // the name was found taken; zero: it was not
 
 	inFlight  bool
 	exchangeT time.Duration // how long exchanges take lately
@@ -79,6 +86,7 @@ func (l *loop) run(intake, work context.Context) {
 	l.compareAt = time.Now().Add(reconcileEvery)
 	intakeDone, workDone := intake.Done(), work.Done()
 	for !l.left {
+		l.retire(time.Now())
 		l.exchange(calls)
 		l.wait(calls)
 		timer.Reset(l.pause())
@@ -87,10 +95,10 @@ func (l *loop) run(intake, work context.Context) {
 			l.end(t)
 			l.gather()
 		case r := <-l.replies:
-			l.take(r)
+			l.take(work, r)
 		case <-l.woken:
 			l.stopWaiting()
-			l.claiming, l.told = true, true
+			l.claiming, l.told, l.emptyAt = true, true, time.Time{}
 		case <-timer.C:
 		case <-intakeDone:
 			intakeDone = nil
@@ -120,6 +128,7 @@ func (l *loop) gather() {
 // end records that a task has run.
 func (l *loop) end(t *task) {
 	l.settle = append(l.settle, t)
+	l.claiming = l.claiming || l.Burst // it need not wait to see that nothing is left
 	l.learn(t)
 	l.Worker.Finished++
 	if t.result.Outcome != distro.OutcomeFinished {
@@ -139,8 +148,11 @@ func (l *loop) pause() time.Duration {
 		}
 	}
 	u := l.slots.use()
-	if !l.draining && u.running < l.Worker.Slots {
+	if l.wants(u) {
 		sooner(l.tryAt)
+	}
+	if at := l.retireAt(); !at.IsZero() {
+		sooner(at)
 	}
 	if u.waiting > 0 {
 		sooner(u.oldest.Add(prefetchFor))
@@ -157,11 +169,14 @@ func (l *loop) pause() time.Duration {
 	return max(time.Until(next), time.Millisecond)
 }
 
+// wants reports whether the worker would take a job.
+func (l *loop) wants(u use) bool { return !l.draining && l.jobsLeft != 0 && u.running < l.Worker.Slots }
+
 // wait keeps one Wait of the broker under way: for work when a slot is free
 // and the last claim found none, for stops always.
 func (l *loop) wait(ctx context.Context) {
 	in := broker.Interest{Worker: l.Worker.Name}
-	if !l.draining && !l.claiming && l.slots.use().running < l.Worker.Slots {
+	if !l.claiming && l.wants(l.slots.use()) {
 		in.Queues = l.Worker.Queues
 	}
 	if l.waitCancel != nil {

@@ -33,10 +33,13 @@ func (l *loop) ask(r *reply, now time.Time) {
 	}
 	begin = max(begin-n, 0)
 	want := min(begin+max(hold-(len(l.ahead)-n), 0), broker.MaxExchange)
+	if l.jobsLeft >= 0 {
+		want = min(want, l.jobsLeft)
+	}
 	if want <= 0 || !l.claiming && now.Before(l.tryAt) {
 		return
 	}
-	r.req.Want = broker.Want{Queues: l.Worker.Queues, Tokens: make([]string, want), Begun: min(begin, want)}
+	r.req.Want = broker.Want{Queues: l.Strategy.order(l.Worker.Queues, l.last), Tokens: make([]string, want), Begun: min(begin, want)}
 	for i := range r.req.Want.Tokens {
 		r.req.Want.Tokens[i] = rand.Text()
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -92,12 +93,25 @@ func (s *slots) remove(t *task) bool {
 	return false
 }
 
-// stop ends the attempt of a running task.
+// stop ends the attempt of a running task. What is called after a stop is
+// ended with the worker only: the stop is told until the task is settled.
 func (s *slots) stop(token string, kind distro.FailureKind, grace time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t := s.running[token]; t != nil {
+	if t := s.running[token]; t != nil && (!t.stopped || kind == distro.FailureLost) {
 		t.attempt.Stop(kind, grace)
+	}
+}
+
+// afterStop makes a the attempt that stop ends, in place of one that was
+// stopped. If ctx has ended, stop may have been called before.
+func (s *slots) afterStop(ctx context.Context, t *task, a *python.Attempt) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.attempt, t.stopped = a, true
+	s.running[t.claim.Token] = t
+	if ctx.Err() != nil {
+		a.Stop(distro.FailureLost, 0)
 	}
 }
 

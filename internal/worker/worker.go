@@ -7,13 +7,13 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
-	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
 )
 
@@ -26,13 +26,24 @@ type Runners interface {
 type Options struct {
 	Broker  broker.Broker
 	Runners Runners
-	Output  *output.Store
+	// Output says where the output of an attempt goes: Stored or Console.
+	Output func(jobID string, attempt int) Printer
 	// Worker is how the worker presents itself: Name, Host, PID, Queues in the
 	// order of priority, Slots, Isolation, Python, Version.
 	Worker    distro.Worker
 	KillGrace time.Duration // between asking a job to stop and killing it
-	Prefetch  bool          // claim short jobs ahead of free slots; for processes that are reused
-	Logger    *slog.Logger
+
+	Serializer string        // of all payloads, as python.Call has it; default: what each payload says
+	Redis      func() string // URL of the Redis that is the queue, for jobs; nil: it is none
+
+	Prefetch bool // claim short jobs ahead of free slots; for processes that are reused
+
+	Strategy Strategy      // default: InOrder
+	Burst    bool          // end when nothing is claimable and nothing runs
+	MaxJobs  int           // end when so many jobs were run; 0: never
+	MaxIdle  time.Duration // end when nothing was run for so long; 0: never
+
+	Logger *slog.Logger
 }
 
 // Worker is a claim loop with slots.
@@ -52,7 +63,9 @@ func New(opts Options) *Worker {
 
 // Run works until intake ends, then lets the running jobs end, settles them
 // and returns. When work ends too, the jobs that still run are killed and
-// settled as lost attempts; claims that were never begun go back.
+// settled as lost attempts; claims that were never begun go back. It ends by
+// itself as Options say, and when the broker tells it to; its error says that
+// another worker has its name.
 func (w *Worker) Run(intake, work context.Context) error {
 	l := &loop{
 		Options:  w.opts,
@@ -62,10 +75,12 @@ func (w *Worker) Run(intake, work context.Context) error {
 		replies:  make(chan reply, 1),
 		woken:    make(chan struct{}, 1),
 		claiming: true,
+		jobsLeft: cmp.Or(w.opts.MaxJobs, -1),
+		idleAt:   time.Now(),
 		means:    map[string]time.Duration{},
 	}
 	l.Logger.Info("worker started", "queues", w.opts.Worker.Queues, "slots", w.opts.Worker.Slots, "isolation", w.opts.Worker.Isolation)
 	l.run(intake, work)
 	l.Logger.Info("worker ended", "finished", l.Worker.Finished, "failed", l.Worker.Failed)
-	return nil
+	return l.err
 }

@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const jobs = `
-import os, time
+import os, signal, time
 
 def quick(n=0):
     return n
@@ -48,6 +48,10 @@ def wait(ready, go):
 def stay(ready):
     open(ready, "w").close()
     time.sleep(600)
+
+def ignore(ready):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stay(ready)
 `
 
 // bundle is a worker on a real queue, with real processes.
@@ -68,7 +72,8 @@ type bundle struct {
 // arrive.
 type flaky struct {
 	broker.Broker
-	every atomic.Int64 // lose each so many-th reply; 0: none
+	tell  chan broker.ExchangeReply // kills and drains for the next reply, as Redis tells them
+	every atomic.Int64              // lose each so many-th reply; 0: none
 	calls atomic.Int64
 	trace func(*broker.ExchangeRequest, *broker.ExchangeReply, time.Duration)
 }
@@ -81,13 +86,18 @@ func (f *flaky) Exchange(ctx context.Context, req broker.ExchangeRequest) (broke
 	if f.trace != nil {
 		f.trace(&req, &reply, time.Since(start))
 	}
+	select {
+	case told := <-f.tell:
+		reply.Kill, reply.Drain = told.Kill, told.Drain
+	default:
+	}
 	if every := f.every.Load(); err == nil && every > 0 && f.calls.Add(1)%every == 0 {
 		return broker.ExchangeReply{}, errLost
 	}
 	return reply, err
 }
 
-func setup(t *testing.T, isolation python.Isolation, slots int) *bundle {
+func setup(t *testing.T, isolation python.Isolation, slots int, change ...func(*worker.Options)) *bundle {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "w")
 	if err != nil {
@@ -108,7 +118,7 @@ func setup(t *testing.T, isolation python.Isolation, slots int) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.flaky = &flaky{Broker: b.queue}
+	b.flaky = &flaky{Broker: b.queue, tell: make(chan broker.ExchangeReply)}
 	b.output, err = output.Open(filepath.Join(state, "output"), output.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -124,10 +134,14 @@ func setup(t *testing.T, isolation python.Isolation, slots int) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := worker.New(worker.Options{
-		Broker: b.flaky, Runners: runners, Output: b.output, KillGrace: 100 * time.Millisecond, Prefetch: isolation == python.Pool,
+	opts := worker.Options{
+		Broker: b.flaky, Runners: runners, Output: worker.Stored(b.output), KillGrace: 100 * time.Millisecond, Prefetch: isolation == python.Pool,
 		Worker: distro.Worker{Name: "tester", Queues: []string{"high", "default"}, Slots: slots},
-	})
+	}
+	for _, fn := range change {
+		fn(&opts)
+	}
+	w := worker.New(opts)
 	intake, drain := context.WithCancel(context.WithoutCancel(t.Context()))
 	work, kill := context.WithCancel(context.WithoutCancel(t.Context()))
 	serve, stop := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -4,13 +4,14 @@
 package brokertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/distro-orchestrator/distro"
@@ -23,6 +24,9 @@ type Harness struct {
 	Open func(t TB, clock broker.Clock) broker.Broker
 	// FeedKeep is the number of feed entries the brokers keep when swept.
 	FeedKeep int
+	// Grain is the unit of the due times and expiries that the brokers keep,
+	// rounded up; 0: they are exact.
+	Grain time.Duration
 }
 
 // TB is a test, or one case of a property test.
@@ -43,6 +47,7 @@ func (h Harness) Run(t *testing.T) {
 		{"Claim", claimTests()},
 		{"Settle", settleTests()},
 		{"Retries", retryTests()},
+		{"Attempts asked for", againTests()},
 		{"Records of ended jobs", keepTests()},
 		{"Answers to Settle", answerTests()},
 		{"Begin and Return", beginTests()},
@@ -67,7 +72,10 @@ func (h Harness) Run(t *testing.T) {
 				t.Run(test.sentence, func(t *testing.T) {
 					t.Parallel()
 					clock := NewClock()
-					test.run(&suite{T: t, ctx: t.Context(), clock: clock, broker: h.Open(t, clock), keep: h.FeedKeep})
+					test.run(&suite{
+						T: t, ctx: t.Context(), clock: clock, broker: h.Open(t, clock),
+						keep: h.FeedKeep, tick: cmp.Or(h.Grain, time.Microsecond),
+					})
 				})
 			}
 		})
@@ -86,15 +94,29 @@ type suite struct {
 	clock  *Clock
 	broker broker.Broker
 	keep   int
+	tick   time.Duration // smallest difference of times that the broker tells apart
 	tokens int
+
+	workersMade uint64
 }
 
 // equal compares what a broker answered with what it should have; empty and
 // missing are the same.
 func (s *suite) equal(what string, got, want any) {
 	s.Helper()
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateErrors()); diff != "" {
+	if diff := gocmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.EquateErrors(), unordered()); diff != "" {
 		s.Fatalf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// unordered compares lists in any order that the contract gives none.
+func unordered() gocmp.Option {
+	field := func(name string, option gocmp.Option) gocmp.Option {
+		return gocmp.FilterPath(func(p gocmp.Path) bool { return p.Last().String() == name }, option)
+	}
+	return gocmp.Options{
+		field(".Running", cmpopts.SortSlices(strings.Compare)),
+		field(".Stop", cmpopts.SortSlices(compareClaims)),
 	}
 }
 
@@ -109,14 +131,23 @@ func (s *suite) ok(err error) {
 func job(id string, edits ...func(*distro.Job)) distro.Job {
 	j := distro.Job{
 		ID: id, Queue: "default", Function: "report.build", Fingerprint: "print-" + id,
-		Payload:   distro.Payload{Serializer: distro.SerializerJSON, Data: []byte(`["report.build", null, [], {}]`)},
-		Timeout:   30 * time.Minute,
+		Payload: callOf("report.build"), Timeout: 30 * time.Minute,
 		ResultTTL: distro.Forever, FailureTTL: distro.Forever,
 	}
 	for _, edit := range edits {
 		edit(&j)
 	}
 	return j
+}
+
+// callOf is a call without arguments. It names its function, as every payload
+// does that Distro makes: some brokers know the function by it.
+func callOf(function string) distro.Payload {
+	return distro.Payload{Serializer: distro.SerializerJSON, Data: fmt.Appendf(nil, `[%q, null, [], {}]`, function)}
+}
+
+func calling(function string) func(*distro.Job) {
+	return func(j *distro.Job) { j.Function, j.Payload = function, callOf(function) }
 }
 
 func onQueue(name string) func(*distro.Job)       { return func(j *distro.Job) { j.Queue = name } }
@@ -255,7 +286,11 @@ type worker struct {
 	beat uint64
 }
 
-func (s *suite) worker(name string) *worker { return &worker{suite: s, name: name} }
+// worker returns a worker whose beats lie above those of all workers before.
+func (s *suite) worker(name string) *worker {
+	s.workersMade++
+	return &worker{suite: s, name: name, beat: s.workersMade << 20}
+}
 
 func (w *worker) call(req broker.ExchangeRequest) broker.ExchangeReply {
 	w.Helper()

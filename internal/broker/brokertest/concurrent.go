@@ -159,7 +159,7 @@ func raceTests() []subtest {
 			together(16, func(i int) {
 				outcome := []distro.Outcome{distro.OutcomeFinished, distro.OutcomeFailed}[i%2]
 				reply, err := s.broker.Exchange(s.ctx, broker.ExchangeRequest{
-					Worker: distro.Worker{Name: "w"}, Beat: uint64(i), Settle: settlements(outcome, claims...),
+					Worker: distro.Worker{Name: "w"}, Beat: 1<<40 + uint64(i), Settle: settlements(outcome, claims...),
 				})
 				if err == nil && reply.Settled[0] == broker.SettleDone {
 					done.Add(1)

@@ -28,9 +28,12 @@ func enqueueTests() []subtest {
 		{"keeps every field that describes the call and its policy", func(s *suite) {
 			want := distro.Job{
 				ID: "id_-1", Queue: "hoch größe", Function: "pkg.mod.Class.method", Fingerprint: "ü\x00'\"",
-				Payload: distro.Payload{Serializer: distro.SerializerPickle, Data: []byte{0x80, 5, 0, 0xff, '\n'}},
+				Payload: distro.Payload{
+					Serializer: distro.SerializerPickle, // ("pkg.mod.Class.method", None, ("\xff",), {})
+					Data:       []byte("\x80\x03(X\x14\x00\x00\x00pkg.mod.Class.methodNX\x02\x00\x00\x00\xc3\xbf\x85}t."),
+				},
 				Timeout: distro.Forever, TTL: time.Hour, ResultTTL: 500 * time.Second, FailureTTL: 8760 * time.Hour,
-				RetriesLeft: 7, RetryIntervals: []time.Duration{time.Second, 1500 * time.Millisecond, 0},
+				RetriesLeft: 7, RetryIntervals: []time.Duration{time.Second, s.tick, 0},
 			}
 			s.enqueue(want)
 			want.Status, want.CreatedAt, want.EnqueuedAt = distro.StatusQueued, s.clock.Now(), s.clock.Now()
@@ -49,10 +52,10 @@ func enqueueTests() []subtest {
 				s.equal("claimed "+id, bytes.Equal(claimed[0].Job.Payload.Data, data), true)
 			}
 		}},
-		{"sets Status, Attempt, Result and the times but DueAt itself", func(s *suite) {
+		{"sets Status, Asked, Attempt, Result and the times but DueAt itself", func(s *suite) {
 			old := s.clock.Now().Add(-time.Hour)
 			s.enqueue(job("a", func(j *distro.Job) {
-				j.Status, j.Attempt, j.Worker = distro.StatusFinished, 9, "someone"
+				j.Status, j.Asked, j.Attempt, j.Worker = distro.StatusFinished, 3, 9, "someone"
 				j.Result = &distro.Result{Outcome: distro.OutcomeFinished}
 				j.CreatedAt, j.EnqueuedAt, j.StartedAt, j.EndedAt = old, old, old, old
 			}))

@@ -1,13 +1,14 @@
 package brokertest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
@@ -21,7 +22,7 @@ func (h Harness) RunModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := NewClock()
 		m := &machine{
-			T: t, clock: clock, model: NewModel(clock, h.FeedKeep), broker: h.Open(t, clock),
+			T: t, clock: clock, step: cmp.Or(h.Grain, time.Second/2), model: NewModel(clock, h.FeedKeep), broker: h.Open(t, clock),
 			held: map[string][]broker.Claim{},
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -41,6 +42,7 @@ func (h Harness) RunModel(t *testing.T) {
 type machine struct {
 	*rapid.T
 	clock         *Clock
+	step          time.Duration // time passes in multiples of it
 	model, broker broker.Broker
 	modelCursor   string
 	brokerCursor  string
@@ -63,14 +65,14 @@ func machineIDs() []string {
 // same fails the test when the answers to a call differ.
 func (m *machine) same(what string, want, got any) {
 	m.Helper()
-	opts := cmp.Options{
-		cmpopts.EquateEmpty(), cmpopts.EquateErrors(),
+	opts := gocmp.Options{
+		unordered(), cmpopts.EquateEmpty(), cmpopts.EquateErrors(),
 		cmpopts.IgnoreFields(broker.Swept{}, "More"),
 		cmpopts.IgnoreFields(distro.Change{}, "Cursor"),
 		// Why a worker counts as lost is told in the broker's own words.
-		cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Message" }, cmp.Ignore()),
+		gocmp.FilterPath(func(p gocmp.Path) bool { return p.Last().String() == ".Message" }, gocmp.Ignore()),
 	}
-	if diff := cmp.Diff(want, got, opts); diff != "" {
+	if diff := gocmp.Diff(want, got, opts); diff != "" {
 		m.Fatalf("%s (-model +broker):\n%s", what, diff)
 	}
 }
@@ -95,11 +97,13 @@ func (m *machine) enqueue(t *rapid.T) {
 	ttls := []time.Duration{distro.Forever, distro.Forever, 0, 5 * time.Second}
 	var jobs []distro.Job
 	for range rapid.IntRange(1, 3).Draw(t, "jobs") {
+		function := rapid.SampledFrom([]string{"m.f", "m.g"}).Draw(t, "function")
 		jobs = append(jobs, distro.Job{
 			ID:          rapid.SampledFrom(machineIDs()).Draw(t, "id"),
 			Queue:       rapid.SampledFrom([]string{"q", "r"}).Draw(t, "queue"),
-			Function:    rapid.SampledFrom([]string{"m.f", "m.g"}).Draw(t, "function"),
-			Payload:     distro.Payload{Serializer: distro.SerializerJSON, Data: []byte("[]")},
+			Timeout:     time.Minute,
+			Function:    function,
+			Payload:     callOf(function),
 			Fingerprint: rapid.SampledFrom([]string{"", "x", "y"}).Draw(t, "fingerprint"),
 			DueAt:       m.clock.Now().Add(rapid.SampledFrom(delays).Draw(t, "delay")),
 			TTL:         rapid.SampledFrom([]time.Duration{0, 0, 0, 4 * time.Second}).Draw(t, "ttl"),
@@ -107,7 +111,7 @@ func (m *machine) enqueue(t *rapid.T) {
 			FailureTTL:  rapid.SampledFrom(ttls).Draw(t, "failure ttl"),
 			RetriesLeft: rapid.IntRange(0, 2).Draw(t, "retries"),
 			RetryIntervals: rapid.SampledFrom([][]time.Duration{
-				nil, {0}, {time.Second}, {time.Second, 5 * time.Second},
+				nil, {time.Second}, {time.Second, 5 * time.Second},
 			}).Draw(t, "intervals"),
 		})
 	}
@@ -126,9 +130,8 @@ func (m *machine) exchange(t *rapid.T) {
 		return rapid.SliceOfN(rapid.SampledFrom(some), 0, 3).Draw(t, label)
 	}
 	req := broker.ExchangeRequest{
-		Begin: pick("begin"), Return: pick("return"),
-		Settle: settlements(rapid.SampledFrom(outcomes()).Draw(t, "outcome"), pick("settle")...),
-		Leave:  rapid.IntRange(0, 9).Draw(t, "leave") == 0,
+		Begin: pick("begin"), Return: pick("return"), Settle: ends(t, pick("settle")...),
+		Leave: rapid.IntRange(0, 9).Draw(t, "leave") == 0,
 	}
 	if rapid.Bool().Draw(t, "reconcile") {
 		req.Reconcile, req.Held = true, append(pick("held"), m.held[name]...)
@@ -136,8 +139,20 @@ func (m *machine) exchange(t *rapid.T) {
 	m.say(t, name, req)
 }
 
-func outcomes() []distro.Outcome {
-	return []distro.Outcome{distro.OutcomeFinished, distro.OutcomeFailed, distro.OutcomeStopped, distro.OutcomeLost}
+// ends are settlements of one outcome, some of which ask for another attempt.
+func ends(t *rapid.T, claims ...broker.Claim) []broker.Settlement {
+	outcomes := []distro.Outcome{
+		distro.OutcomeFinished, distro.OutcomeFailed, distro.OutcomeFailed, distro.OutcomeStopped, distro.OutcomeLost,
+	}
+	list := settlements(rapid.SampledFrom(outcomes).Draw(t, "outcome"), claims...)
+	for i := range list {
+		if list[i].Result.Outcome == distro.OutcomeFailed {
+			list[i].Result.Again = rapid.SampledFrom([]*distro.Again{
+				nil, nil, {}, {Front: true}, {Delay: 3 * time.Second},
+			}).Draw(t, "again")
+		}
+	}
+	return list
 }
 
 func compareClaims(a, b broker.Claim) int {
@@ -151,7 +166,7 @@ func (m *machine) work(t *rapid.T) {
 	n := rapid.IntRange(0, len(held)).Draw(t, "begin")
 	k := rapid.IntRange(0, n).Draw(t, "settle")
 	m.say(t, name, broker.ExchangeRequest{
-		Begin: held[:n], Settle: settlements(rapid.SampledFrom(outcomes()).Draw(t, "outcome"), held[:k]...),
+		Begin: held[:n], Settle: ends(t, held[:k]...),
 	})
 	if k > 0 {
 		m.old = append(m.old, held[:k]...)
@@ -198,7 +213,7 @@ func (m *machine) pause(t *rapid.T) {
 // pass lets time pass, sometimes long enough for workers to be lost.
 func (m *machine) pass(t *rapid.T) {
 	for range rapid.SampledFrom([]int{1, 1, 2, 7}).Draw(t, "beats") {
-		m.clock.Advance(time.Duration(rapid.IntRange(1, 4).Draw(t, "halves")) * time.Second / 2)
+		m.clock.Advance(m.step * time.Duration(rapid.IntRange(1, 4).Draw(t, "steps")))
 		both(m, "sweep", func(b broker.Broker) (broker.Swept, error) { return b.Sweep(t.Context(), 100) })
 	}
 }

@@ -151,7 +151,7 @@ func (m *Model) Enqueue(_ context.Context, jobs []distro.Job) ([]broker.EnqueueR
 		}
 		m.made++
 		j := &modelJob{Job: job, seq: m.made}
-		j.Status, j.Attempt, j.Worker, j.Result, j.CreatedAt = "", 0, "", nil, m.now()
+		j.Status, j.Asked, j.Attempt, j.Worker, j.Result, j.CreatedAt = "", 0, 0, "", nil, m.now()
 		j.EnqueuedAt, j.StartedAt, j.EndedAt = time.Time{}, time.Time{}, time.Time{}
 		m.created = append(m.created, j)
 		if j.DueAt.After(m.now()) {

@@ -113,13 +113,18 @@ func (m *Model) end(j *modelJob, res distro.Result) {
 	j.settled, j.outcome, j.claim = broker.Claim{JobID: j.ID, Token: token}, res.Outcome, nil
 	j.Result, j.EndedAt, j.expiresAt = &res, m.now(), time.Time{}
 	change := distro.Change{Outcome: res.Outcome, Token: token}
-	if res.Outcome.Retries() && j.RetriesLeft > 0 {
-		delay := j.RetryDelay()
+	again := res.Again
+	if res.Again = nil; again != nil {
+		j.Asked++
+	} else if res.Outcome.Retries() && j.RetriesLeft > 0 {
+		again = &distro.Again{Delay: j.RetryDelay()}
 		j.RetriesLeft--
-		if delay > 0 {
-			j.Status, j.DueAt = distro.StatusScheduled, m.now().Add(delay)
+	}
+	if again != nil {
+		if again.Delay > 0 {
+			j.Status, j.DueAt = distro.StatusScheduled, m.now().Add(again.Delay)
 		} else {
-			m.queue(j, false)
+			m.queue(j, again.Front)
 		}
 		m.note(j, change)
 		return

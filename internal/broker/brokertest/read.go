@@ -49,9 +49,7 @@ func listTests() []subtest {
 		}},
 		{"selects by queue, status and function in every combination", func(s *suite) {
 			for i := range 24 {
-				s.enqueue(job(fmt.Sprintf("%02d", i), onQueue([]string{"q", "r"}[i%2]), func(j *distro.Job) {
-					j.Function = []string{"m.f", "m.g", "m.h"}[i/2%3]
-				}))
+				s.enqueue(job(fmt.Sprintf("%02d", i), onQueue([]string{"q", "r"}[i%2]), calling([]string{"m.f", "m.g", "m.h"}[i/2%3])))
 			}
 			w := s.worker("w")
 			w.settle(distro.OutcomeFailed, w.run(8, "r")...)

@@ -105,6 +105,67 @@ func retryTests() []subtest {
 	}
 }
 
+// again settles a claim whose function asked for another attempt.
+func (w *worker) again(claim broker.Claim, again distro.Again) []broker.SettleStatus {
+	w.Helper()
+	return w.call(broker.ExchangeRequest{Settle: []broker.Settlement{{Claim: claim, Result: distro.Result{
+		Outcome: distro.OutcomeFailed, Again: &again, Failure: &distro.Failure{Kind: distro.FailureRetry},
+	}}}}).Settled
+}
+
+func againTests() []subtest {
+	return []subtest{
+		{"queues the job at the back whatever RetriesLeft says, and counts it in Asked", func(s *suite) {
+			s.enqueue(job("a"), job("b"), job("c", retries(1, time.Hour)))
+			w := s.worker("w")
+			claims := w.run(1)
+			s.clock.Advance(time.Second)
+			s.equal("answer", w.again(claims[0], distro.Again{}), []broker.SettleStatus{broker.SettleDone})
+			got := s.get("a")
+			s.equal("status", got.Status, distro.StatusQueued)
+			s.equal("asked", got.Asked, 1)
+			s.equal("enqueued", got.EnqueuedAt, s.clock.Now())
+			s.equal("result", got.Result.Failure.Kind, distro.FailureRetry)
+			s.equal("history", s.history("a"), "queued.0 started.1 failed>queued.1")
+			w.run(1)
+			w.again(w.run(1)[0], distro.Again{})
+			s.equal("retries left", s.get("c").RetriesLeft, 1)
+			last := w.take(2, 2)
+			s.equal("order", ids(refs(last)), "a c")
+			s.equal("asked before", []int{last[0].Job.Asked, last[1].Job.Asked}, []int{1, 1})
+			w.again(refs(last)[0], distro.Again{})
+			s.equal("asked", s.get("a").Asked, 2)
+		}},
+		{"queues the job at the front with Again.Front", func(s *suite) {
+			s.add("a", "b")
+			w := s.worker("w")
+			w.again(w.run(1)[0], distro.Again{Front: true})
+			s.equal("order", s.order("default"), "a b")
+		}},
+		{"schedules the job after Again.Delay", func(s *suite) {
+			s.enqueue(job("a"))
+			w := s.worker("w")
+			w.again(w.run(1)[0], distro.Again{Delay: time.Minute})
+			got := s.get("a")
+			s.equal("status", got.Status, distro.StatusScheduled)
+			s.equal("due", got.DueAt, s.clock.Now().Add(time.Minute))
+			s.clock.Advance(time.Minute)
+			s.equal("due jobs", s.sweep().Due, 1)
+			w.settle(distro.OutcomeFinished, w.run(1)...)
+			s.equal("asked", s.get("a").Asked, 1)
+			s.equal("history", s.history("a"), "queued.0 started.1 failed>scheduled.1 queued.1 started.2 finished>finished.2")
+		}},
+		{"answers SettleAlready when it is repeated after a lost reply", func(s *suite) {
+			s.add("a")
+			w := s.worker("w")
+			claims := w.run(1)
+			w.again(claims[0], distro.Again{})
+			s.equal("again", w.again(claims[0], distro.Again{}), []broker.SettleStatus{broker.SettleAlready})
+			s.equal("asked", s.get("a").Asked, 1)
+		}},
+	}
+}
+
 func keepTests() []subtest {
 	return []subtest{
 		{"keeps the ended job as its TTLs say", func(s *suite) {
@@ -115,9 +176,9 @@ func keepTests() []subtest {
 			w.settle(distro.OutcomeFinished, claims[0], claims[3])
 			w.settle(distro.OutcomeFailed, claims[1])
 			w.settle(distro.OutcomeStopped, claims[2])
-			s.clock.Advance(10*time.Second - time.Microsecond)
+			s.clock.Advance(10*time.Second - s.tick)
 			s.equal("too early", s.sweep().Expired, 0)
-			s.clock.Advance(time.Microsecond)
+			s.clock.Advance(s.tick)
 			s.equal("result", s.sweep().Expired, 1)
 			s.equal("statuses", s.statuses("a", "b", "c", "d"), "- failed stopped finished")
 			s.clock.Advance(10 * time.Second)

@@ -16,9 +16,9 @@ func sweepTests() []subtest {
 				job("c", dueAt(now.Add(3*time.Second))), job("a", dueAt(now.Add(time.Second))),
 				job("b", dueAt(now.Add(time.Second+time.Nanosecond))), job("first"))
 			s.equal("next", s.sweep().NextDue, now.Add(time.Second))
-			s.clock.Advance(time.Second - time.Microsecond)
+			s.clock.Advance(time.Second - s.tick)
 			s.equal("early", s.sweep().Due, 0)
-			s.clock.Advance(time.Microsecond)
+			s.clock.Advance(s.tick)
 			s.equal("due", s.sweep().Due, 1)
 			s.clock.Advance(2 * time.Second)
 			s.equal("due", s.sweep().Due, 2)
@@ -43,9 +43,9 @@ func sweepTests() []subtest {
 		}},
 		{"lets a job wait for its TTL from when it was queued", func(s *suite) {
 			s.enqueue(job("a", waiting(time.Minute)), job("b", waiting(time.Minute), dueAt(s.clock.Now().Add(time.Hour))))
-			s.clock.Advance(time.Minute - time.Microsecond)
+			s.clock.Advance(time.Minute - s.tick)
 			s.equal("early", s.sweep().Expired, 0)
-			s.clock.Advance(time.Microsecond)
+			s.clock.Advance(s.tick)
 			s.equal("expired", s.sweep().Expired, 1)
 			s.clock.Advance(time.Hour)
 			s.equal("due", s.sweep().Due, 1)

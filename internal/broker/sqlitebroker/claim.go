@@ -22,7 +22,7 @@ type claim struct {
 	startedAt     int64
 	enqueuedAt    int64
 
-	retriesLeft                int
+	retriesLeft, asked         int
 	retryIntervals             string
 	ttl, resultTTL, failureTTL time.Duration
 }

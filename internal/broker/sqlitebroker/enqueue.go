@@ -85,11 +85,11 @@ func (t *txn) enqueue(ctx context.Context, j *distro.Job) (broker.EnqueueResult,
 	return broker.Enqueued, nil
 }
 
-// arrived counts a job that came to be queued now, at the back, or scheduled.
-func (t *txn) arrived(ref jobRef, status int, place, dueAt int64) {
+// arrived counts a job that came to be queued at pos now, or scheduled.
+func (t *txn) arrived(ref jobRef, status int, pos, dueAt int64) {
 	t.move(ref, noStatus, status)
 	if status == queued {
-		t.join(ref, waiter{pos: place, no: place, enqueuedAt: t.now})
+		t.join(ref, waiter{pos: pos, no: max(pos, -pos), enqueuedAt: t.now})
 		return
 	}
 	if t.due == 0 || dueAt < t.due {

@@ -147,6 +147,45 @@ func TestOpenRescuesWhatTheDeadOwnerHeld(t *testing.T) {
 	}
 }
 
+func TestOpenBringsTheDatabaseOfAnOlderVersionUpToDate(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "queue.db")
+	b, err := sqlitebroker.Open(t.Context(), sqlitebroker.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enqueue(t, b, "old", "older")
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := openFile(t, path)
+	_, err = db.ExecContext(t.Context(), "ALTER TABLE jobs DROP COLUMN asked; PRAGMA user_version = 1")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it is up to date
+		b, err = sqlitebroker.Open(t.Context(), sqlitebroker.Options{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := b.Exchange(t.Context(), broker.ExchangeRequest{
+			Worker: distro.Worker{Name: "w"}, Settle: []broker.Settlement{{Claim: claim(t, b, 1, 1)[0], Result: distro.Result{
+				Outcome: distro.OutcomeFailed, Again: &distro.Again{},
+			}}},
+		})
+		if err != nil || reply.Settled[0] != broker.SettleDone {
+			t.Errorf("settle: %+v, %v", reply, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	jobs, err := mustOpen(t, sqlitebroker.Options{Path: path}).Get(t.Context(), []string{"old", "older"})
+	if err != nil || len(jobs) != 2 || jobs[0].Asked != 1 || jobs[1].Asked != 1 {
+		t.Errorf("got %+v (%v), want both jobs, asked for once more each", jobs, err)
+	}
+}
+
 func TestOpenRefusesDatabasesThatAreNotItsOwn(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ statement, want string }{

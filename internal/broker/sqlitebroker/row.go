@@ -13,7 +13,7 @@ import (
 const (
 	rowColumns = `jobs.seq, id, jobs.queue, function, iif(begun, 4, status), ifnull(token, ''), ifnull(holder, ''),
 		ifnull(stop, 0), jobs.pos, created_at, jobs.enqueued_at, due_at, iif(begun, begun_at, jobs.started_at), jobs.ended_at,
-		expires_at, ifnull(claims.attempt, jobs.attempt), retries_left, iif(begun, holder, jobs.worker), timeout, ttl,
+		expires_at, ifnull(claims.attempt, jobs.attempt), retries_left, asked, iif(begun, holder, jobs.worker), timeout, ttl,
 		result_ttl, failure_ttl, retry_intervals, fingerprint, serializer, payload_size`
 	sourceOfRows = `jobs LEFT JOIN claims ON claims.seq = jobs.seq`
 )
@@ -28,7 +28,7 @@ type row struct {
 	createdAt, enqueuedAt, dueAt int64
 	startedAt, endedAt           int64
 	expiresAt                    int64
-	attempt, retriesLeft         int
+	attempt, retriesLeft, asked  int
 	worker                       string
 	timeout, ttl                 time.Duration
 	resultTTL, failureTTL        time.Duration
@@ -41,7 +41,7 @@ type row struct {
 func (r *row) dest() []any {
 	return []any{
 		&r.seq, &r.id, &r.queue, &r.function, &r.status, &r.token, &r.holder, &r.stop, &r.pos, &r.createdAt, &r.enqueuedAt, &r.dueAt,
-		&r.startedAt, &r.endedAt, &r.expiresAt, &r.attempt, &r.retriesLeft, &r.worker, &r.timeout, &r.ttl, &r.resultTTL,
+		&r.startedAt, &r.endedAt, &r.expiresAt, &r.attempt, &r.retriesLeft, &r.asked, &r.worker, &r.timeout, &r.ttl, &r.resultTTL,
 		&r.failureTTL, &r.retryIntervals, &r.fingerprint, &r.serializer, &r.payloadSize,
 	}
 }
@@ -66,6 +66,7 @@ func (r *row) job(n *names) distro.Job {
 		FailureTTL:     r.failureTTL,
 		RetriesLeft:    r.retriesLeft,
 		RetryIntervals: parseIntervals(r.retryIntervals),
+		Asked:          r.asked,
 		Attempt:        r.attempt,
 		Worker:         r.worker,
 	}
@@ -76,7 +77,7 @@ func (r *row) claim() *claim {
 	return &claim{
 		jobRef: r.jobRef, token: r.token, holder: r.holder,
 		begun: r.status == started, stop: r.stop, pos: r.pos, attempt: r.attempt, startedAt: r.startedAt, enqueuedAt: r.enqueuedAt,
-		retriesLeft: r.retriesLeft, retryIntervals: r.retryIntervals,
+		retriesLeft: r.retriesLeft, asked: r.asked, retryIntervals: r.retryIntervals,
 		ttl: r.ttl, resultTTL: r.resultTTL, failureTTL: r.failureTTL,
 	}
 }

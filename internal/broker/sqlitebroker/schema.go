@@ -17,7 +17,7 @@ import (
 )
 
 // schemaVersion is the user_version of the schema below.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // Times are microseconds UTC and durations nanoseconds; 0 and ” say "none".
 //
@@ -53,6 +53,7 @@ CREATE TABLE jobs (
 	expires_at      INTEGER NOT NULL DEFAULT 0,
 	attempt         INTEGER NOT NULL DEFAULT 0,
 	retries_left    INTEGER NOT NULL,
+	asked           INTEGER NOT NULL DEFAULT 0,
 	worker          TEXT    NOT NULL DEFAULT '',
 	settled         TEXT    NOT NULL DEFAULT '',
 	settled_outcome TEXT    NOT NULL DEFAULT '',
@@ -240,8 +241,11 @@ func dataSource(path, mode string, pragmas ...string) string {
 	return u.String()
 }
 
-// prepareSchema makes the tables of a new file and refuses files that are not
-// of this version.
+// fromVersion1 makes a file of version 1 one of this version.
+const fromVersion1 = "ALTER TABLE jobs ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;"
+
+// prepareSchema makes the tables of a new file, brings those of an older
+// Distro up to date, and refuses the files of a newer one.
 func prepareSchema(ctx context.Context, conn *sql.Conn, maxBytes int64) error {
 	var version, tables, pageSize int64
 	for pragma, dest := range map[string]*int64{
@@ -265,11 +269,15 @@ func prepareSchema(ctx context.Context, conn *sql.Conn, maxBytes int64) error {
 	case version > schemaVersion:
 		return fmt.Errorf("written by a newer Distro (schema %d, this one knows %d): use that one, or another data folder",
 			version, schemaVersion)
-	case version != 0 || tables != 0:
+	case version == 0 && tables != 0 || version < 0:
 		return fmt.Errorf("not a queue of Distro (user_version %d, %d tables and indexes): use another data folder", version, tables)
 	}
-	make := "BEGIN IMMEDIATE;" + schema + "PRAGMA user_version = " + strconv.Itoa(schemaVersion) + ";COMMIT"
-	if _, err := conn.ExecContext(ctx, make); err != nil {
+	step := schema
+	if version == 1 {
+		step = fromVersion1
+	}
+	step = "BEGIN IMMEDIATE;" + step + "PRAGMA user_version = " + strconv.Itoa(schemaVersion) + ";COMMIT"
+	if _, err := conn.ExecContext(ctx, step); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
 	}
 	return nil

@@ -42,8 +42,16 @@ func (t *txn) settledBefore(ctx context.Context, s *broker.Settlement) (broker.S
 func (t *txn) endAttempt(ctx context.Context, cl *claim, res distro.Result) error {
 	t.endClaim(cl)
 	ended := change{outcome: res.Outcome, attempt: cl.attempt, token: cl.token}
-	if res.Outcome.Retries() && cl.retriesLeft > 0 {
-		if err := t.retry(ctx, cl, res.Outcome, ended); err != nil {
+	again := res.Again
+	if again != nil {
+		cl.asked++
+	} else if res.Outcome.Retries() && cl.retriesLeft > 0 {
+		policy := distro.Job{RetriesLeft: cl.retriesLeft, RetryIntervals: parseIntervals(cl.retryIntervals)}
+		again = &distro.Again{Delay: policy.RetryDelay()}
+		cl.retriesLeft--
+	}
+	if again != nil {
+		if err := t.again(ctx, cl, again, ended); err != nil {
 			return err
 		}
 		return t.storeResult(ctx, cl, res)
@@ -65,28 +73,29 @@ func (t *txn) endAttempt(ctx context.Context, cl *claim, res distro.Result) erro
 	return t.storeResult(ctx, cl, res)
 }
 
-// retry queues or schedules the next attempt of cl's job.
-func (t *txn) retry(ctx context.Context, cl *claim, outcome distro.Outcome, ended change) error {
-	policy := distro.Job{RetriesLeft: cl.retriesLeft, RetryIntervals: parseIntervals(cl.retryIntervals)}
-	delay := policy.RetryDelay()
-	status, place, expiresAt, dueAt := queued, int64(0), waitsUntil(t.now, cl.ttl), int64(0)
-	if delay > 0 {
-		status, expiresAt, dueAt = scheduled, 0, after(t.now, delay)
+// again queues or schedules the next attempt of cl's job.
+func (t *txn) again(ctx context.Context, cl *claim, again *distro.Again, ended change) error {
+	status, pos, expiresAt, dueAt := queued, int64(0), waitsUntil(t.now, cl.ttl), int64(0)
+	if again.Delay > 0 {
+		status, expiresAt, dueAt = scheduled, 0, after(t.now, again.Delay)
 	} else {
 		var err error
-		if place, err = t.nextPlace(ctx); err != nil {
+		if pos, err = t.nextPlace(ctx); err != nil {
 			return err
+		}
+		if again.Front {
+			pos = -pos
 		}
 	}
 	if _, err := t.exec(ctx, `UPDATE jobs SET status = ?, settled = ?, settled_outcome = ?, attempt = ?, worker = ?,
-			started_at = ?, ended_at = ?, expires_at = ?, retries_left = ?, pos = ?, due_at = ?,
+			started_at = ?, ended_at = ?, expires_at = ?, retries_left = ?, asked = ?, pos = ?, due_at = ?,
 			enqueued_at = iif(? = 3, ?, enqueued_at)
-		WHERE seq = ?`, status, cl.token, string(outcome), cl.attempt, cl.holder,
-		cl.startedAt, t.now, expiresAt, cl.retriesLeft-1, place, dueAt, status, t.now, cl.seq); err != nil {
+		WHERE seq = ?`, status, cl.token, string(ended.outcome), cl.attempt, cl.holder,
+		cl.startedAt, t.now, expiresAt, cl.retriesLeft, cl.asked, pos, dueAt, status, t.now, cl.seq); err != nil {
 		return err
 	}
 	t.move(cl.jobRef, started, noStatus)
-	t.arrived(cl.jobRef, status, place, dueAt)
+	t.arrived(cl.jobRef, status, pos, dueAt)
 	t.changed(cl.jobRef, status, ended)
 	return nil
 }

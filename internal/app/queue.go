@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
+	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
+	"github.com/distro-orchestrator/distro/internal/config"
+)
+
+// queue is what holds the jobs.
+type queue struct {
+	broker.Broker
+	redis func() string // URL for the processes of jobs; nil: it is no Redis
+	close func() error
+}
+
+// openQueue opens the queue that the settings name.
+func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, log *slog.Logger) (queue, error) {
+	if cfg.RedisURL != "" {
+		return openRedis(ctx, redisbroker.Options{URL: cfg.RedisURL, Clock: clock, Schedule: cfg.Queues, Logger: log}, "redis_url")
+	}
+	if line := ForgottenRedis(ctx, cfg, LocalRedis); line != "" {
+		log.WarnContext(ctx, line)
+	}
+	b, err := sqlitebroker.Open(ctx, sqlitebroker.Options{Path: filepath.Join(cfg.DataDir, "queue.db"), Clock: clock, Logger: log})
+	if err != nil {
+		return queue{}, fmt.Errorf("open the queue: %w", err)
+	}
+	return queue{Broker: b, close: b.Close}, nil
+}
+
+// openRedis opens a queue on Redis and logs what an operator should know of
+// it. setting is where its URL comes from.
+func openRedis(ctx context.Context, opts redisbroker.Options, setting string) (queue, error) {
+	b, err := redisbroker.Open(ctx, opts)
+	if errors.Is(err, broker.ErrUnavailable) {
+		return queue{}, fmt.Errorf("%w: start it, or name another Redis with %s", err, setting)
+	}
+	if err != nil {
+		return queue{}, fmt.Errorf("open the queue: %w", err)
+	}
+	info, err := b.Info(ctx)
+	if err != nil {
+		return queue{}, errors.Join(fmt.Errorf("open the queue: %w", err), b.Close())
+	}
+	opts.Logger.InfoContext(ctx, "the queue is on Redis", "redis", info.Where, "version", info.Version)
+	for _, warning := range info.Warnings() {
+		opts.Logger.WarnContext(ctx, warning)
+	}
+	return queue{Broker: b, redis: b.ChildURL, close: b.Close}, nil
+}
+
+// LocalRedis is where the Redis of a team usually is that ran RQ on this
+// machine.
+const LocalRedis = "127.0.0.1:6379"
+
+// ForgottenRedis says how to join the Redis at an address, which holds queues
+// of RQ, where the settings name a PostgreSQL and no Redis: who has a
+// PostgreSQL hardly wants the queue of a single machine. It is empty where
+// there is nothing to say.
+func ForgottenRedis(ctx context.Context, cfg config.Config, address string) string {
+	if cfg.PostgreURL == "" || cfg.RedisURL != "" {
+		return ""
+	}
+	// An error says that there is none to join.
+	if holds, err := redisbroker.HoldsQueues(ctx, address); err != nil || !holds {
+		return ""
+	}
+	return "the Redis on " + address + " holds queues of RQ, and redis_url is not set, so their jobs are not seen: " +
+		"set redis_url = redis://" + address + "/0 to join them"
+}

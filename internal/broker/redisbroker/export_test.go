@@ -1,0 +1,38 @@
+package redisbroker
+
+import (
+	"context"
+	"time"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// Description is the description of a job as it is written.
+func Description(j distro.Job) string { return description(&j) }
+
+// RQTime is a time as it is written.
+func RQTime(t time.Time) string { return rqTime(t) }
+
+// Eval runs a script and returns what its error means.
+func (b *Broker) Eval(ctx context.Context, script string) error {
+	return unavailable(b.client.Do(ctx, b.client.B().Eval().Script(script).Numkeys(0).Build()).Error())
+}
+
+// ParseURL reads a URL: for people, and for Python.
+func ParseURL(url string) (shown, child string, err error) {
+	t, err := parseTarget(url)
+	if err != nil {
+		return "", "", err
+	}
+	t.current = func() string { return "master:6379" }
+	return t.String(), t.childURL(), nil
+}
+
+// Decode reads a job as Get and as List do.
+func Decode(id string, fields, newest map[string]string) (got, listed distro.Job) {
+	var c codec
+	return c.job(id, stored{fields: fields, newest: newest, at: time.Unix(1_800_000_000, 0)}), c.decodeListed(id, fields)
+}
+
+// MaxPayload is the longest call that is inflated.
+const MaxPayload = maxPayload

@@ -1,0 +1,141 @@
+package redisbroker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
+
+// lookAgain is how often a wait looks for what nobody tells of: stock tools
+// resume workers without a word.
+const lookAgain = time.Second
+
+// Wait implements broker.Broker.
+func (b *Broker) Wait(ctx context.Context, in broker.Interest) error {
+	if err := checkFeedCursor(in.Cursor); err != nil {
+		return err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	found := make(chan error, 1)
+	if in.Feed {
+		news := make(chan error, 1)
+		go func() {
+			news <- b.waitFeed(inner, in.Cursor)
+			close(news)
+		}()
+		defer func() {
+			cancel()
+			for range news { // until it has ended
+			}
+		}()
+		return b.wait(ctx, in, found, news)
+	}
+	return b.wait(ctx, in, found, nil)
+}
+
+func (b *Broker) wait(ctx context.Context, in broker.Interest, found, news chan error) error {
+	again := time.NewTimer(lookAgain)
+	defer again.Stop()
+	joined := map[string]func(){}
+	defer func() {
+		for _, leave := range joined {
+			leave()
+		}
+	}()
+	look := true
+	for {
+		b.signals.mu.Lock()
+		changed, due := b.signals.changed, b.signals.dueEarlier()
+		b.signals.mu.Unlock()
+		if ctx.Err() != nil || in.Due && due || b.newsFor(in.Worker) {
+			return ctx.Err()
+		}
+		if look && len(in.Queues) > 0 {
+			open, err := b.open(ctx, in.Queues)
+			if err != nil {
+				return errors.Join(ctx.Err(), err)
+			}
+			for _, queue := range in.Queues {
+				if leave := joined[queue]; open[queue] && leave == nil {
+					joined[queue] = b.signals.join(queue, found)
+				} else if !open[queue] && leave != nil {
+					leave()
+					delete(joined, queue)
+				}
+			}
+		}
+		look = len(joined) < len(in.Queues)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.life.Done():
+			return broker.ErrClosed
+		case err := <-found:
+			return err
+		case err := <-news:
+			return err
+		case <-changed:
+			look = true
+		case <-again.C:
+			again.Reset(lookAgain)
+		}
+	}
+}
+
+// newsFor reports whether a worker has something to ask for.
+func (b *Broker) newsFor(worker string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	reg := b.workers[worker]
+	return reg != nil && reg.news
+}
+
+// open returns the queues that jobs may be claimed from.
+func (b *Broker) open(ctx context.Context, queues []string) (map[string]bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	defer cancel()
+	c := b.client.B()
+	answers := b.client.DoMulti(ctx, c.Exists().Key(keySuspended).Build(), c.Smembers().Key(ownPaused).Build())
+	suspended, err := answers[0].AsInt64()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	paused, err := answers[1].AsStrSlice()
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	open := map[string]bool{}
+	for _, q := range queues {
+		open[q] = suspended == 0
+	}
+	for _, q := range paused {
+		delete(open, q)
+	}
+	return open, nil
+}
+
+// waitFeed returns when there is an entry behind cursor, or the cursor is lost.
+func (b *Broker) waitFeed(ctx context.Context, cursor string) error {
+	if cursor == "" {
+		cursor = "0"
+	} else {
+		short, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+		own, err := b.client.Do(short, b.client.B().Xrange().Key(ownFeed).Start(cursor).End(cursor).Build()).AsXRange()
+		cancel()
+		if err != nil || len(own) == 0 {
+			return unavailable(err)
+		}
+	}
+	for {
+		c := b.client.B().Xread().Count(1).Block(peekFor.Milliseconds()).Streams().Key(ownFeed).Id(cursor).Build()
+		err := b.block(ctx, c).Error()
+		if !rueidis.IsRedisNil(err) {
+			return unavailable(err)
+		}
+	}
+}
