@@ -16,7 +16,7 @@ RACED := internal/broker/... internal/httpapi/... internal/output/... internal/p
          internal/redistest/... internal/scheduler/... internal/service/... internal/worker/...
 
 # Systems the binary is built for beside this one.
-SYSTEMS := windows/amd64 darwin/amd64 darwin/arm64
+SYSTEMS := windows/amd64 darwin/arm64
 
 LINT         := bin/golangci-lint
 LINT_VERSION := v2.15.0

@@ -49,6 +49,9 @@ func better() map[string]view {
 		// RQ hides that the module is missing, and 1.13 also the name of what is missing in it.
 		"no-module":   {"exc_info": "ModuleNotFoundError: No module named 'no_such_module'", "results": "ModuleNotFoundError"},
 		"no-function": {"exc_info": "no_such_function", "results": "no_such_function"},
+		// RQ does not say what it could not decode.
+		"undecodable": {"exc_info": "rq.exceptions.DeserializationError: ", "results": "stack underflow"},
+		"pickled":     {"exc_info": "rq.exceptions.DeserializationError: ", "results": "UnicodeDecodeError"},
 	}
 }
 

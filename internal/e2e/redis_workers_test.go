@@ -13,8 +13,8 @@ import (
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
-// checkRuns checks that each job of enqueue_files left its ID once.
-func (s *site) checkRuns(count int) {
+// runs counts how often jobs of files.py left their IDs.
+func (s *site) runs() map[string]int {
 	s.t.Helper()
 	text, err := os.ReadFile(s.dir + "/runs")
 	if err != nil {
@@ -24,6 +24,13 @@ func (s *site) checkRuns(count int) {
 	for id := range strings.Lines(string(text)) {
 		runs[strings.TrimSpace(id)]++
 	}
+	return runs
+}
+
+// checkRuns checks that each job of enqueue_files left its ID once.
+func (s *site) checkRuns(count int) {
+	s.t.Helper()
+	runs := s.runs()
 	for n := range count {
 		if id := fmt.Sprintf("job-%d", n); runs[id] != 1 {
 			s.t.Errorf("%s ran %d times", id, runs[id])
@@ -120,7 +127,7 @@ func TestCommandsOfTheStockClientAreObeyed(t *testing.T) {
 	s.awaitStatus("killed", "failed")
 
 	s.client("enqueue", "default", "last", "waits", "go")
-	s.client("enqueue", "default", "left", "add", "1")
+	s.client("enqueue", "default", "left", "nothing")
 	s.running()
 	s.client("command", "send_shutdown_command", "peer")
 	s.await("the worker is shutting down", func() bool { return s.do("HGET", "rq:worker:peer", "shutdown_requested_date") != nil })
@@ -151,7 +158,7 @@ func TestSuspendedWorkersPauseUntilTheyAreResumed(t *testing.T) {
 	s.awaitState(worker, "peer", "idle")
 	s.client("suspend")
 	s.awaitState(worker, "peer", "suspended")
-	s.client("enqueue", "default", "job", "add", "1")
+	s.client("enqueue", "default", "job", "nothing")
 	// One that starts now refuses to, as stock does: by then the other has had
 	// its time to take the job.
 	if late := distroWorker(s, "late"); late.Wait(t.Context()) == nil || !strings.Contains(late.Output(), "suspended") {
@@ -195,29 +202,40 @@ func TestAKilledWorkersJobsAreSettledByAnother(t *testing.T) {
 				want = append(want, fmt.Sprintf("after-%d", n))
 			}
 			s.client(append([]string{"await_ended"}, want...)...)
-			s.checkOrder(want)
-			jobs := s.views("other", "kills", "after-0", "after-19")
+			jobs := s.views("other", append(want, "kills")...)
 			if text := fmt.Sprint(jobs["kills"]["exc_info"]); text == "<nil>" {
 				t.Error("the lost job does not say why it failed")
 			}
-			for _, id := range []string{"after-0", "after-19"} {
-				if jobs[id]["status"] != "finished" || jobs[id]["retries_left"] != 3. {
-					t.Errorf("%s spent an attempt: %v", id, jobs[id])
+			// What a pool began ahead of a free runner may have run, for all that
+			// others know: that costs an attempt (docs/adr/0002). The rest does not,
+			// and stands where it stood.
+			kept := slices.DeleteFunc(slices.Clone(want), func(id string) bool {
+				return isolation == "pool" && jobs[id]["retries_left"] == 2.
+			})
+			if len(kept) < len(want)-8 {
+				t.Errorf("only %q spent no attempt", kept)
+			}
+			for _, id := range want {
+				if jobs[id]["status"] != "finished" || slices.Contains(kept, id) && jobs[id]["retries_left"] != 3. {
+					t.Errorf("%s ended otherwise than finished, or spent an attempt: %v", id, jobs[id])
 				}
 			}
+			s.checkOrder(kept)
 			other.Stop(t)
 		})
 	}
 }
 
-// checkOrder checks the order of the jobs that began last.
+// checkOrder checks the order of the last begins of some jobs.
 func (s *site) checkOrder(want []string) {
 	s.t.Helper()
 	var got []string
-	for _, id := range s.do("LRANGE", "test:order", fmt.Sprint(-len(want)), "-1").([]any) {
-		got = append(got, id.(string))
+	for _, id := range s.do("LRANGE", "test:order", "0", "-1").([]any) {
+		if id := id.(string); slices.Contains(want, id) {
+			got = append(got, id)
+		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got[max(len(got)-len(want), 0):]); diff != "" {
 		s.t.Errorf("order of the jobs: %s", diff)
 	}
 }

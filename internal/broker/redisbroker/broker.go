@@ -71,8 +71,8 @@ type Broker struct {
 	target   *target
 	scripts  map[string]*rueidis.Lua
 	wanted   []string // fields of a job that a worker is given
-	instance string // tells this value from others that use a worker's name
-	lock     string // value of the scheduler's locks: a number, which every RQ can read
+	instance string   // tells this value from others that use a worker's name
+	lock     string   // value of the scheduler's locks: a number, which every RQ can read
 
 	life context.Context //nolint:containedctx // ends with Close; its goroutines have no caller
 	end  context.CancelFunc

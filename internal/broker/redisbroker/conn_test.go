@@ -98,6 +98,33 @@ func TestItConnectsByUnixSocket(t *testing.T) {
 	works(t, s.DB(t))
 }
 
+// Servers before 6.2 lack commands; so do some that are hosted.
+func TestAnOldRedisIsWorkedWith(t *testing.T) {
+	t.Parallel()
+	var args []string
+	for _, name := range []string{"HELLO", "BLMOVE", "LMOVE", "COPY", "SMISMEMBER"} {
+		args = append(args, "--rename-command", name, "")
+	}
+	url := redistest.Start(t, redistest.Options{Args: args}).URL()
+	works(t, url)
+	b := openAs(t, redisbroker.Options{URL: url, Clock: broker.SystemClock()})
+	woken := make(chan error, 1)
+	go func() { woken <- b.Wait(t.Context(), broker.Interest{Queues: []string{"late"}}) }()
+	if _, err := b.Enqueue(t.Context(), []distro.Job{call("b", "late")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-woken; err != nil {
+		t.Fatal(err)
+	}
+	reply, err := b.Exchange(t.Context(), broker.ExchangeRequest{
+		Worker: distro.Worker{Name: "w", Queues: []string{"q", "late"}, Slots: 2}, Beat: 1,
+		Want: broker.Want{Queues: []string{"q", "late"}, Tokens: []string{"one", "two", "three"}, Begun: 2},
+	})
+	if err != nil || len(reply.Claims) != 2 || reply.Claims[0].Job.ID != "a" || reply.Claims[1].Job.ID != "b" {
+		t.Errorf("claimed %+v, %v", reply.Claims, err)
+	}
+}
+
 func TestItConnectsToTheMasterThatSentinelNames(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t, redistest.Options{})

@@ -79,11 +79,12 @@ type conversation struct {
 	req  *broker.ExchangeRequest
 	info string
 
-	kept  bool // the RQ workers were kept up
-	told  bool // info was sent
-	slots []string
-	kill  []broker.Kill
-	drain bool
+	kept   bool     // the RQ workers were kept up
+	told   bool     // info was sent
+	begins []string // the RQ workers of req.Begin
+	slots  []string // and of req.Want
+	kill   []broker.Kill
+	drain  bool
 }
 
 // exchangeAnswer is what exchange.lua answers.
@@ -113,7 +114,7 @@ func (c *conversation) call(ctx context.Context, register bool) (exchangeAnswer,
 
 func (c *conversation) arguments(now time.Time, register bool) *arguments {
 	b, req := c.b, c.req
-	a := b.begin(now, 64+12*len(req.Settle)+3*len(req.Begin)+2*len(req.Return)+2*len(req.Held)+2*len(req.Want.Tokens))
+	a := b.begin(now, 64+13*len(req.Settle)+4*len(req.Begin)+4*len(req.Return)+4*len(req.Held)+2*len(req.Want.Tokens))
 	a.text(req.Worker.Name, b.instance, strconv.FormatUint(req.Beat, 10))
 	a.number(seconds(b.opts.WorkerTTL) + 60)
 
@@ -133,17 +134,20 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 	} else {
 		a.text("")
 	}
+	a.flag(req.Worker.Draining)
 	c.keepUp(a)
 	taken := map[string]int{}
 	a.number(len(req.Begin))
-	for _, claim := range req.Begin {
-		a.text(claim.JobID, claim.Token, c.slot(claim.Token, taken))
+	c.begins = c.begins[:0]
+	for i, claim := range req.Begin {
+		c.begins = append(c.begins, c.slot(claim.Token, taken))
+		a.text(claim.JobID, claim.Token, c.begins[i], c.reg.claims[claim.Token].queue)
 	}
 	c.settlements(a)
-	claims(a, req.Return)
+	c.claims(a, req.Return)
 	a.flag(req.Reconcile)
 	if req.Reconcile {
-		claims(a, req.Held)
+		c.claims(a, req.Held)
 	}
 	a.flag(req.Leave)
 	if req.Leave {
@@ -166,8 +170,8 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 
 // slot is the RQ worker that a claim shows as.
 func (c *conversation) slot(token string, taken map[string]int) string {
-	if a, ok := c.reg.running[token]; ok {
-		return a.slot
+	if slot := c.reg.claims[token].slot; slot != "" {
+		return slot
 	}
 	slot := c.reg.idlest(taken)
 	taken[slot]++
@@ -185,7 +189,7 @@ func (c *conversation) keepUp(a *arguments) {
 	a.number(len(c.reg.slots))
 	for _, name := range c.reg.slots {
 		since := now
-		for _, run := range c.reg.running {
+		for _, run := range c.reg.claims {
 			if run.slot == name {
 				since = min(since, run.since)
 			}
@@ -200,7 +204,8 @@ func (c *conversation) settlements(a *arguments) {
 	for i := range c.req.Settle {
 		s := &c.req.Settle[i]
 		res := &s.Result
-		a.text(s.JobID, strconv.FormatFloat(max(res.EndedAt.Sub(res.StartedAt), 0).Seconds(), 'f', 6, 64))
+		had := c.reg.claims[s.Token]
+		a.text(s.JobID, had.slot, had.queue, strconv.FormatFloat(max(res.EndedAt.Sub(res.StartedAt), 0).Seconds(), 'f', 6, 64))
 		a.text(s.Token, string(res.Outcome), rqTime(res.StartedAt), rqTime(res.EndedAt), string(c.b.codec.resultTail(res)))
 		value, exc := "", ""
 		if res.Failure == nil && res.Outcome == distro.OutcomeFinished {
@@ -218,10 +223,11 @@ func (c *conversation) settlements(a *arguments) {
 	}
 }
 
-func claims(a *arguments, list []broker.Claim) {
+func (c *conversation) claims(a *arguments, list []broker.Claim) {
 	a.number(len(list))
 	for _, claim := range list {
-		a.text(claim.JobID, claim.Token)
+		had := c.reg.claims[claim.Token]
+		a.text(claim.JobID, claim.Token, had.slot, had.queue)
 	}
 }
 
@@ -311,41 +317,44 @@ func (c *conversation) finish(answer exchangeAnswer) broker.ExchangeReply {
 		reply.Begun = append(reply.Begun, int(attempt))
 		if attempt > 0 {
 			claim := req.Begin[i]
-			reg.running[claim.Token] = assigned{claim.JobID, c.slot(claim.Token, map[string]int{}), mono}
+			reg.claims[claim.Token] = assigned{claim.JobID, reg.claims[claim.Token].queue, c.begins[i], mono}
+		} else {
+			delete(reg.claims, req.Begin[i].Token)
 		}
 	}
 	for i, status := range answer.settled {
 		reply.Settled = append(reply.Settled, broker.SettleStatus(status)) // exchange.lua counts as the constants do
-		delete(reg.running, req.Settle[i].Token)
+		delete(reg.claims, req.Settle[i].Token)
 	}
 	for _, claim := range req.Return {
-		delete(reg.running, claim.Token)
+		delete(reg.claims, claim.Token)
 	}
 	if req.Reconcile {
 		held := map[string]bool{}
 		for _, claim := range req.Held {
 			held[claim.Token] = true
 		}
-		for token := range reg.running {
+		for token := range reg.claims {
 			if !held[token] {
-				delete(reg.running, token)
+				delete(reg.claims, token)
 			}
 		}
 	}
 	for _, i := range answer.lost {
 		reply.Lost = append(reply.Lost, req.Held[i-1])
-		delete(reg.running, req.Held[i-1].Token)
+		delete(reg.claims, req.Held[i-1].Token)
 	}
 	for i := range reply.Claims {
 		claimed := &reply.Claims[i]
+		slot := ""
 		if claimed.Begun {
-			slot := c.slots[i]
+			slot = c.slots[i]
 			claimed.Job.Status, claimed.Job.StartedAt, claimed.Job.Worker = distro.StatusStarted, now, slot
-			reg.running[claimed.Token] = assigned{claimed.Job.ID, slot, mono}
 		}
+		reg.claims[claimed.Token] = assigned{claimed.Job.ID, claimed.Job.Queue, slot, mono}
 	}
 	for _, kill := range c.kill {
-		if _, ok := reg.running[kill.Token]; ok {
+		if _, ok := reg.claims[kill.Token]; ok {
 			reply.Kill = append(reply.Kill, kill)
 		}
 	}

@@ -57,6 +57,7 @@ const (
 	fieldAttempt = "distro_attempt" // ordinal of the last begun attempt
 	fieldClaim   = "distro_claim"   // token, space, process: while it is claimed
 	fieldNumber  = "distro_number"  // number of the claim
+	fieldHeld    = "distro_held"    // enqueued_at when it was claimed and not begun
 	fieldFront   = "distro_front"   // number of its place at the front, if it was put there
 	fieldUntil   = "distro_until"   // microseconds: how long it might have waited, while it runs
 	fieldStop    = "distro_stop"    // 1: somebody wants it stopped
@@ -77,7 +78,7 @@ func prelude() string {
 		{"PROCESS", ownWorker}, {"SLOTS", ownSlots}, {"CLAIMS", ownClaims}, {"STOPS", ownStops}, {"HELD", ownHeld}, {"TTL", ownTTL}, {"WALKS", ownWalks},
 		{"WALK", ownWalk}, {"RELEASE", ownRelease},
 		{"F_SEQ", fieldSeq}, {"F_PRINT", fieldPrint}, {"F_DUE", fieldDue}, {"F_ATTEMPT", fieldAttempt},
-		{"F_CLAIM", fieldClaim}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
+		{"F_CLAIM", fieldClaim}, {"F_HELD", fieldHeld}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
 		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult},
 	}
 	var b strings.Builder
@@ -88,11 +89,11 @@ func prelude() string {
 }
 
 // wantedFields are the fields of a job that a worker needs. exchange.lua reads
-// the first four itself.
+// the first five itself.
 func wantedFields() []string {
 	return []string{
-		"status", "data", "ttl", fieldAttempt,
-		"created_at", "enqueued_at", "started_at", "ended_at", "origin", "worker_name", "timeout", "result_ttl", "failure_ttl",
+		"status", "data", "ttl", fieldAttempt, "enqueued_at",
+		"created_at", "started_at", "ended_at", "origin", "worker_name", "timeout", "result_ttl", "failure_ttl",
 		"retries_left", "retry_intervals", "number_of_retries",
 		"success_callback_name", "success_callback_timeout", "failure_callback_name", "failure_callback_timeout",
 		"stopped_callback_name", "stopped_callback_timeout", fieldPrint, fieldDue,

@@ -19,29 +19,29 @@ const emulated = "1.15.1"
 
 // registered is what this process knows of one of its workers. Towards RQ a
 // worker with several slots is as many workers: registered says which of them
-// runs what. Guarded by Broker.mu.
+// has what. Guarded by Broker.mu.
 type registered struct {
-	worker  distro.Worker
-	slots   []string            // names of the RQ workers
-	running map[string]assigned // by token
-	info    string              // as it was written last
-	at      time.Duration       // when the RQ workers were kept up last; monotonic
-	known   bool                // it was registered once
+	worker distro.Worker
+	slots  []string            // names of the RQ workers
+	claims map[string]assigned // by token
+	info   string              // as it was written last
+	at     time.Duration       // when the RQ workers were kept up last; monotonic
+	known  bool                // it was registered once
 
 	news  bool // something for Wait came by channel since the last exchange
 	drain bool
 	kill  []broker.Kill
 }
 
-// assigned is a begun claim and the RQ worker that it shows as.
+// assigned is a claim and the RQ worker that it shows as once it has begun.
 type assigned struct {
-	jobID string
-	slot  string
-	since time.Duration
+	jobID, queue string
+	slot         string        // empty until then
+	since        time.Duration // monotonic
 }
 
 func newRegistered(w distro.Worker) *registered {
-	r := &registered{worker: w, running: map[string]assigned{}}
+	r := &registered{worker: w, claims: map[string]assigned{}}
 	if w.Slots <= 1 {
 		r.slots = []string{w.Name}
 	}
@@ -57,7 +57,7 @@ func (r *registered) idlest(taken map[string]int) string {
 	if load == nil {
 		load = map[string]int{}
 	}
-	for _, a := range r.running {
+	for _, a := range r.claims {
 		load[a.slot]++
 	}
 	return slices.MinFunc(r.slots, func(a, b string) int { return load[a] - load[b] })

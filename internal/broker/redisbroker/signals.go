@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -22,7 +23,8 @@ import (
 // in Redis, and whoever waits for due jobs or a resumed queue looks again by
 // itself.
 type signals struct {
-	b *Broker
+	b     *Broker
+	polls atomic.Bool // Redis has no command to block on that changes nothing
 
 	mu       sync.Mutex
 	conn     rueidis.DedicatedClient // nil while there is none
@@ -190,7 +192,7 @@ func (s *signals) command(slot, message string) {
 		if c.Command == "shutdown" {
 			reg.drain, reg.news = true, true
 		}
-		for token, run := range reg.running {
+		for token, run := range reg.claims {
 			stop := c.Command == "stop-job" && run.jobID == c.JobID
 			if run.slot == slot && (stop || c.Command == "kill-horse") {
 				reg.kill = append(reg.kill, broker.Kill{Claim: broker.Claim{JobID: run.jobID, Token: token}, Stopped: stop})
@@ -301,13 +303,46 @@ var errEmpty = errors.New("the queue is empty")
 // look blocks until the list holds something, and leaves it as it is: it moves
 // the first job to where it stands. So nothing is lost with a lost reply.
 func (s *signals) look(queue string) error {
+	if s.polls.Load() {
+		return s.poll(queue)
+	}
 	key := keyQueue + queue
 	c := s.b.client.B().Blmove().Source(key).Destination(key).Left().Left().Timeout(peekFor.Seconds()).Build()
 	err := s.b.block(s.b.life, c).Error()
-	if rueidis.IsRedisNil(err) {
+	switch server, is := rueidis.IsRedisErr(err); {
+	case rueidis.IsRedisNil(err):
+		return errEmpty
+	case is && (strings.HasPrefix(server.Error(), "unknown command") || hasCode(server.Error(), "NOPERM")):
+		s.polls.Store(true)
+		s.b.opts.Logger.Info("this Redis has no BLMOVE, which comes with 6.2: its queues are looked at by and by", "every", pollEvery)
 		return errEmpty
 	}
 	return unavailable(err)
+}
+
+// pollEvery is how often queues are looked at where Redis cannot tell. What
+// older servers have to block on takes the job off the list with the answer,
+// and an answer may be lost: docs/adr/0004.
+const pollEvery = 50 * time.Millisecond
+
+// poll does as look does on a Redis without BLMOVE.
+func (s *signals) poll(queue string) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for range peekFor / pollEvery {
+		ctx, cancel := context.WithTimeout(s.b.life, s.b.opts.Timeout)
+		n, err := s.b.client.Do(ctx, s.b.client.B().Llen().Key(keyQueue+queue).Build()).AsInt64()
+		cancel()
+		if err != nil || n > 0 {
+			return unavailable(err)
+		}
+		select {
+		case <-tick.C:
+		case <-s.b.life.Done():
+			return broker.ErrClosed
+		}
+	}
+	return errEmpty
 }
 
 // block makes a call that Redis answers after peekFor at the latest. It ends

@@ -18,7 +18,7 @@ end
 local known = call('HMGET', PROCESS .. process, 'instance', 'beat')
 local births, upkeep = {}, {}
 for i = 1, num() do births[i] = {name = arg(), fields = args()} end
-local info = arg()
+local info, draining = arg(), arg() == '1'
 for i = 1, num() do upkeep[i] = {name = arg(), seconds = arg()} end
 if known[1] and known[1] ~= instance then return {'taken'} end
 if known[1] and tonumber(known[2]) >= beat then return {'stale'} end
@@ -49,6 +49,11 @@ else
 end
 call('HSET', PROCESS .. process, 'beat', whole(beat), 'seen', now_text)
 if info ~= '' then call('HSET', PROCESS .. process, 'info', info) end
+if info ~= '' and draining then
+	for _, worker in ipairs(call('SMEMBERS', SLOTS .. process)) do
+		call('HSET', WORKER .. worker, 'shutdown_requested_date', now_text)
+	end
+end
 
 -- What the RQ workers of the process show; written once, at the end.
 local slots = {}
@@ -79,9 +84,28 @@ if num() == 1 then
 	end
 end
 
+-- drop removes what is left of a claim that is not the process's any more. queue
+-- and worker are known of what it was told, worker of what had begun. Where the
+-- job is claimed or started, that is by somebody else, whose entries have the
+-- same name.
+local function drop(id, job, token, worker, queue)
+	forget(process, token)
+	local claimed = job and job.claim and job.claim ~= ''
+	if claimed and job.claim == token .. ' ' .. process then
+		call('HDEL', JOB .. id, F_CLAIM, F_STOP)
+		claimed = false
+	end
+	if queue == '' then return end
+	if not claimed then call('ZREM', HELD .. queue, id) end
+	if worker ~= '' then
+		slot(worker).ended[id] = true
+		if not job or job.status ~= 'started' then call('ZREM', STARTED .. queue, id) end
+	end
+end
+
 local begun = {}
 for i = 1, num() do
-	local id, token, worker = arg(), arg(), arg()
+	local id, token, worker, queue = arg(), arg(), arg(), arg()
 	local job = load(id)
 	local how = holds(job, token, process)
 	if how == 'held' then
@@ -92,6 +116,8 @@ for i = 1, num() do
 		call('ZADD', STARTED .. job.queue, now + busy_ttl, id)
 		slot(worker).current = id
 		feed(id, job.queue, 'started', '', job.attempt, token)
+	elseif not how then
+		drop(id, job, token, '', queue)
 	end
 	begun[i] = how and job.attempt or 0
 end
@@ -99,42 +125,34 @@ end
 local DONE, ALREADY, LOST, GONE = 0, 1, 2, 3
 local settled = {}
 for i = 1, num() do
-	local id, seconds = arg(), num()
+	local id, worker, queue, seconds = arg(), arg(), arg(), num()
 	local s = {token = arg(), outcome = arg(), started = arg(), ended = arg(), tail = arg(), value = arg(), exc = arg(),
 		again = num(), front = arg() == '1'}
 	local job = load(id)
-	if not job then
-		settled[i] = GONE
-		forget(process, s.token)
-	elseif holds(job, s.token, process) == 'begun' then
+	local how = holds(job, s.token, process)
+	if how == 'begun' then
 		local w = slot(job.worker_name)
 		w.ended[id] = true
 		w.seconds = w.seconds + seconds
 		if s.outcome == 'finished' then w.finished = w.finished + 1 else w.failed = w.failed + 1 end
 		end_attempt(job, process, s)
 		settled[i] = DONE
-	elseif job.settled == s.token .. ' ' .. s.outcome then
+	elseif job and job.settled == s.token .. ' ' .. s.outcome then
 		settled[i] = ALREADY
 	else
-		settled[i] = LOST
-		if job.claim == s.token .. ' ' .. process and not holds(job, s.token, process) then
-			-- Canceled or taken over by a stock process while it ran: only our traces go.
-			if belongs(job.worker_name, process) then
-				slot(job.worker_name).ended[id] = true
-				call('ZREM', STARTED .. job.queue, id)
-			end
-			call('HDEL', JOB .. id, F_CLAIM, F_STOP)
-			forget(process, s.token)
-		end
+		settled[i] = job and LOST or GONE
+		if not how then drop(id, job, s.token, worker, queue) end
 	end
 end
 
 local back, seen = {}, {}
 for i = 1, num() do
-	local id, token = arg(), arg()
+	local id, token, worker, queue = arg(), arg(), arg(), arg()
 	local job = load(id)
 	local how = holds(job, token, process)
-	if how and not seen[id] then
+	if not how then
+		drop(id, job, token, worker, queue)
+	elseif not seen[id] then
 		seen[id] = true
 		if how == 'begun' then slot(job.worker_name).ended[id] = true end
 		back[#back + 1] = job
@@ -146,8 +164,14 @@ local lost = {}
 if num() == 1 then
 	local held, known_tokens = num(), {}
 	for i = 1, held do
-		local id, token = arg(), arg()
-		if holds(load(id), token, process) then known_tokens[token] = true else lost[#lost + 1] = i end
+		local id, token, worker, queue = arg(), arg(), arg(), arg()
+		local job = load(id)
+		if holds(job, token, process) then
+			known_tokens[token] = true
+		else
+			lost[#lost + 1] = i
+			drop(id, job, token, worker, queue)
+		end
 	end
 	local unknown = {}
 	for _, c in ipairs(claims(process)) do
@@ -166,19 +190,19 @@ if left then
 end
 
 local queues, tokens, workers, begins = args(), args(), args(), num()
-local wanted = args() -- fields of a job that the worker needs: status, data, ttl, attempt, then others
+local wanted = args() -- fields of a job that the worker needs: status, data, ttl, attempt, enqueued_at, then others
 local taken_jobs, joined, number = {}, {}, 0
 
 -- claim takes a job that was popped from a queue. What is none, or does not
 -- wait any more, is dropped with its place in the list.
 local function claim(id, queue, started, held)
-	local v = call('HMGET', JOB .. id, unpack(wanted))
+	local v = redis.pcall('HMGET', JOB .. id, unpack(wanted))
 	local status = v[1]
 	if not v[2] or status == 'canceled' then return end
 	if status == 'started' and (call('ZSCORE', STARTED .. queue, id) or call('EXISTS', EXECUTIONS .. id) == 1) then
 		return -- it was pushed twice, and runs
 	end
-	local job = {id = id, queue = queue, ttl = v[3] and tonumber(v[3]), attempt = tonumber(v[4] or '0') or 0, front = 0}
+	local job = {id = id, queue = queue, ttl = int(v[3]), attempt = int(v[4]) or 0, front = 0}
 	if job.ttl and (tonumber(call('ZSCORE', TTL, queue .. '\0' .. id) or '') or now_us + 1) <= now_us then
 		delete(job)
 		return
@@ -195,7 +219,7 @@ local function claim(id, queue, started, held)
 		slot(workers[n]).current = id
 		feed(id, queue, 'started', '', job.attempt, tokens[n])
 	else
-		set(job, 'status', 'queued', 'origin', queue, F_CLAIM, tokens[n] .. ' ' .. process, F_NUMBER, number + n)
+		set(job, 'status', 'queued', 'origin', queue, F_CLAIM, tokens[n] .. ' ' .. process, F_NUMBER, number + n, F_HELD, v[5] or '')
 		held[#held + 1] = number + n
 		held[#held + 1] = id
 	end
@@ -210,8 +234,9 @@ if not left and #tokens > 0 and call('EXISTS', SUSPENDED) == 0 then
 	for _, queue in ipairs(queues) do
 		local started, held = {}, {}
 		while #taken_jobs < #tokens and pops > 0 and call('SISMEMBER', PAUSED, queue) == 0 do
-			local ids = call('LPOP', QUEUE .. queue, #tokens - #taken_jobs)
-			if not ids then break end
+			local ids = call('LRANGE', QUEUE .. queue, 0, #tokens - #taken_jobs - 1)
+			if #ids == 0 then break end
+			call('LTRIM', QUEUE .. queue, #ids, -1)
 			pops = pops - #ids
 			for _, id in ipairs(ids) do claim(id, queue, started, held) end
 		end

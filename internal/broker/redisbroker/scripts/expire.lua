@@ -7,12 +7,12 @@ local deleted = 0
 local function room() return math.max(limit - deleted, 0) end
 
 for _, member in ipairs(call('ZRANGEBYSCORE', TTL, '-inf', whole(now_us), 'LIMIT', 0, room())) do
-	local cut = string.find(member, '\0', 1, true)
+	local cut = string.find(member, '\0', 1, true) or 0
 	local queue, id = string.sub(member, 1, cut - 1), string.sub(member, cut + 1)
 	local job = load(id)
 	if not job or (job.claim or '') == '' then
 		call('ZREM', TTL, member)
-		if not job or job.status == 'queued' and job.queue == queue then
+		if not job or job.ttl and job.status == 'queued' and job.queue == queue then
 			call('LREM', QUEUE .. queue, 1, id)
 			delete(job or {id = id, queue = queue, attempt = 0})
 			deleted = deleted + 1

@@ -31,6 +31,11 @@ local feeding = call('EXISTS', READER) == 1
 
 local FAILURE_TTL = 31536000 -- RQ's
 
+-- int reads what others wrote: nil for what is no whole number.
+local function int(text)
+	return text and string.match(text, '^%-?%d+$') and tonumber(text) or nil
+end
+
 -- A number of microseconds is exact as a double, but tostring would round it.
 local function whole(n) return string.format('%.0f', n) end
 
@@ -44,17 +49,17 @@ local function feed(id, queue, status, outcome, attempt, token)
 end
 
 -- load returns a job with the fields that every change needs, nil when there is
--- none. What is no number counts as absent: other programs write here too. It
--- is one plain table, and more is left to others, because it is made for every
--- job of every call.
+-- none. What is no number, and a key that is no hash, counts as absent: other
+-- programs write here too. It is one plain table, and more is left to others,
+-- because it is made for every job of every call.
 local function load(id)
-	local v = call('HMGET', JOB .. id, 'status', 'origin', 'created_at', 'worker_name', 'started_at', 'ttl', 'result_ttl',
+	local v = redis.pcall('HMGET', JOB .. id, 'status', 'origin', 'created_at', 'worker_name', 'started_at', 'ttl', 'result_ttl',
 		'repeats_left', 'dependency_id', F_CLAIM, F_ATTEMPT, F_FRONT, F_STOP, F_SETTLED, F_DUE)
 	if not v[2] and not v[3] then return nil end
 	return {
 		id = id, queue = v[2] or '', origin = v[2], status = v[1], worker_name = v[4] or '', started_at = v[5] or '',
-		ttl = v[6] and tonumber(v[6]), result_ttl = v[7] and tonumber(v[7]), repeats_left = v[8] and tonumber(v[8]),
-		depends = v[9], claim = v[10], attempt = tonumber(v[11] or '0') or 0, front = tonumber(v[12] or '0') or 0,
+		ttl = int(v[6]), result_ttl = int(v[7]), repeats_left = int(v[8]),
+		depends = v[9], claim = v[10], attempt = int(v[11]) or 0, front = int(v[12]) or 0,
 		stop = v[13], settled = v[14], due = v[15],
 	}
 end
@@ -63,12 +68,12 @@ end
 local function rest(job)
 	local v = call('HMGET', JOB .. job.id, 'failure_ttl', 'retries_left', 'retry_intervals', 'repeat_intervals', 'number_of_retries',
 		'enqueue_at_front', 'enqueue_at_front_on_retry', 'allow_dependency_failures', 'ended_at', F_NUMBER, F_SEQ, F_UNTIL)
-	job.failure_ttl, job.retries_left = v[1] and tonumber(v[1]), v[2] and tonumber(v[2]) or 0
+	job.failure_ttl, job.retries_left = int(v[1]), int(v[2]) or 0
 	job.retry_intervals, job.repeat_intervals = v[3], v[4]
-	job.number_of_retries = v[5] and tonumber(v[5]) or 0
+	job.number_of_retries = int(v[5]) or 0
 	job.enqueue_at_front, job.front_on_retry, job.tolerant = v[6] == '1', v[7] == '1', v[8] == '1'
 	job.ended_at = v[9] or ''
-	job.number, job.seq, job.until_us = tonumber(v[10] or '0') or 0, tonumber(v[11] or '0') or 0, v[12]
+	job.number, job.seq, job.until_us = int(v[10]) or 0, int(v[11]) or 0, int(v[12])
 	return job
 end
 
@@ -91,10 +96,10 @@ end
 
 -- delete removes a job that no registry names any more.
 local function delete(job)
-	local group = call('HGET', JOB .. job.id, 'group_id')
+	local group = redis.pcall('HGET', JOB .. job.id, 'group_id')
 	call('UNLINK', JOB .. job.id, JOB .. job.id .. DEPENDENTS, PARENTS .. job.id .. NEEDS, RESULTS .. job.id)
 	waits_no_more(job)
-	if group and group ~= '' then call('SREM', GROUP .. group, job.id) end
+	if type(group) == 'string' and group ~= '' then call('SREM', GROUP .. group, job.id) end
 	feed(job.id, job.queue, '', '', job.attempt)
 end
 
@@ -175,7 +180,7 @@ local function release_some(parent, status, ids)
 		if ready then
 			for _, other in ipairs(call('SMEMBERS', PARENTS .. id .. NEEDS)) do
 				if other ~= parent and call('EXISTS', JOB .. other) == 1 then
-					local is = call('HGET', JOB .. other, 'status')
+					local is = redis.pcall('HGET', JOB .. other, 'status')
 					ready = ready and (is == 'finished' or is == 'failed' and tolerant)
 				end
 			end
@@ -209,13 +214,16 @@ local function belongs(worker, process)
 end
 
 -- holds is 'begun' or 'held' when a process has a job by this token. A job
--- that a stock worker took over meanwhile still has the old token.
+-- that a stock worker took over meanwhile still has the old token, and so has
+-- one that a stock client queued anew: that stands in the list once more.
 local function holds(job, token, process)
 	if not job or job.claim ~= token .. ' ' .. process then return nil end
 	if job.status == 'started' then
 		return belongs(job.worker_name, process) and 'begun' or nil
 	end
-	return job.status == 'queued' and call('ZSCORE', HELD .. job.queue, job.id) and 'held' or nil
+	if job.status ~= 'queued' or not call('ZSCORE', HELD .. job.queue, job.id) then return nil end
+	local v = call('HMGET', JOB .. job.id, 'enqueued_at', F_HELD)
+	return (v[1] or '') == (v[2] or '') and 'held' or nil
 end
 
 -- forget takes a claim off its process; of no job when only the token is known.
@@ -263,8 +271,8 @@ local function give_back(jobs, process)
 			job.attempt = job.attempt - 1
 			set(job, 'started_at', last.s or '', 'worker_name', last.w or '', F_ATTEMPT, job.attempt)
 			if job.until_us then
-				waits_until(job, tonumber(job.until_us))
-				expire(job, math.max(1, math.ceil((tonumber(job.until_us) - now_us) / 1000000)))
+				waits_until(job, job.until_us)
+				expire(job, math.max(1, math.ceil((job.until_us - now_us) / 1000000)))
 			end
 			feed(job.id, job.queue, 'queued', '', job.attempt, token)
 		else

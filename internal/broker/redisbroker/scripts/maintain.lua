@@ -44,5 +44,18 @@ for _, id in ipairs(call('LRANGE', moving, 0, limit - 1)) do
 		unstuck = unstuck + 1
 	end
 end
+-- Claims that nobody has: stock clients deleted or queued the job meanwhile.
+for _, id in ipairs(call('ZRANGE', HELD .. queue, 0, limit - 1)) do
+	local job = load(id)
+	local token, process = string.match(job and job.claim or '', '^(%S+) (.+)$')
+	if not token then
+		call('ZREM', HELD .. queue, id)
+	elseif call('HGET', CLAIMS .. process, token) ~= id then
+		local held = holds(job, token, process)
+		call('ZREM', HELD .. queue, id)
+		set(job, F_CLAIM, '')
+		if held then call('LPUSH', QUEUE .. queue, id) end
+	end
+end
 call('DEL', CLEANING .. queue)
 return {abandoned, unstuck}

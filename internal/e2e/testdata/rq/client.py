@@ -130,7 +130,6 @@ def enqueue_json():
     q.enqueue("jobs.echo", [1, None, {"a": "\u2603"}], k=1.5, job_id="echo")
     q.enqueue("jobs.Numbers.static", 1, job_id="static")
     q.enqueue("jobs.raises", job_id="raises")
-    q.enqueue("jobs.an_object", job_id="object")
     q.enqueue("jobs.fails_until", 2, job_id="retries", retry=rq.Retry(max=2))
     q.enqueue("jobs.add", 1, job_id="child", depends_on="retries")
     rq.Queue("default", connection=connection).enqueue(jobs.nothing, job_id="pickled")
@@ -141,12 +140,16 @@ def enqueue_odd():
     q = rq.Queue("default", connection=connection)
     q.enqueue(jobs.unpicklable, job_id="unpicklable")
     q.enqueue(jobs.exits_at_once, 0, job_id="exits-0")
-    q.enqueue(jobs.add, 1, job_id="last")
+    q.enqueue(jobs.nothing, job_id="last")
 
 
 def enqueue_files(count, path):
+    enqueue_appends(path, *(f"job-{n}" for n in range(int(count))))
+
+
+def enqueue_appends(path, *ids):
     q = rq.Queue("default", connection=connection)
-    q.enqueue_many([rq.Queue.prepare_data("files.appends", (path,), job_id=f"job-{n}") for n in range(int(count))])
+    q.enqueue_many([rq.Queue.prepare_data("files.appends", (path,), job_id=i) for i in ids])
 
 
 def enqueue_killing():
@@ -163,7 +166,7 @@ def enqueue(queue, job_id, function, *args):
 
 
 def await_ended(*ids):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     waiting = set(ids)
     while waiting:
         waiting -= {i for i in waiting if connection.hget("rq:job:" + i, "status") in (b"finished", b"failed", b"stopped")}

@@ -10,3 +10,10 @@ def appends(path):
     os.write(file, (os.environ["RQ_JOB_ID"] + "\n").encode())
     os.close(file)
     time.sleep(0.002)
+
+
+def waits(path, gate):
+    """Leaves its ID once another file exists."""
+    while not os.path.exists(gate):
+        time.sleep(0.05)
+    appends(path)
