@@ -255,7 +255,7 @@ func TestRepliesThatAreLostOrphanAndRepeatNothing(t *testing.T) {
 func TestWorkersRegisterAgainWithARedisThatLostEverything(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, redistest.Options{})
-	up := newServer(t, "redis_url = "+s.url+"\nworkers = 1\n", map[string]string{"work.py": work}).start()
+	up := newServer(t, "redis_url = "+s.url+"\nworkers = 1\nqueues = default\n", map[string]string{"work.py": work}).start()
 	worker := distroWorker(s, "peer", "low")
 	s.awaitState(worker, "peer", "idle")
 	s.client("enqueue", "low", "lost", "waits", "go")

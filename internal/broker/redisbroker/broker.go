@@ -113,7 +113,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		client.Close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
-	b.announceReader(ctx)
+	b.announceReader(ctx, true)
 	return b, nil
 }
 

@@ -14,10 +14,10 @@ import (
 )
 
 // Without a reader for readerLife nobody writes the feed. Readers say that they
-// are there every readerSays.
+// are there every readerSays, as Redis may have been emptied.
 const (
 	readerLife = time.Hour
-	readerSays = time.Minute
+	readerSays = 10 * time.Second
 )
 
 // feedPattern is the ID of an entry of a stream.
@@ -40,7 +40,7 @@ func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distr
 	if err := checkFeedCursor(cursor); err != nil {
 		return nil, err
 	}
-	b.announceReader(ctx)
+	b.announceReader(ctx, false)
 	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 	defer cancel()
 	// The entry of the cursor is read too, in the same step: it is there until
@@ -78,12 +78,12 @@ func change(e rueidis.XRangeEntry) distro.Change {
 	return c
 }
 
-// announceReader lets the feed be written. That it could not be said is no
-// reason not to read: it is said again.
-func (b *Broker) announceReader(ctx context.Context) {
+// announceReader lets the feed be written, with anew even if that was said just
+// now. That it could not be said is no reason not to read: it is said again.
+func (b *Broker) announceReader(ctx context.Context, anew bool) {
 	now := b.opts.Clock.Monotonic()
 	b.mu.Lock()
-	due := b.reader == 0 || now-b.reader >= readerSays
+	due := anew || b.reader == 0 || now-b.reader >= readerSays
 	b.mu.Unlock()
 	if !due {
 		return

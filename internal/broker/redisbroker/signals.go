@@ -72,7 +72,8 @@ func (s *signals) start(ctx context.Context) error {
 				continue
 			}
 			ended, pause = next, resubscribeFirst
-			s.wakeAll() // messages were missed
+			s.b.announceReader(s.b.life, true) // it may have lost everything
+			s.wakeAll()                        // messages were missed
 		}
 	})
 	return nil

@@ -132,6 +132,7 @@ func (b *Broker) waitFeed(ctx context.Context, cursor string) error {
 		}
 	}
 	for {
+		b.announceReader(ctx, false)
 		c := b.client.B().Xread().Count(1).Block(peekFor.Milliseconds()).Streams().Key(ownFeed).Id(cursor).Build()
 		err := b.block(ctx, c).Error()
 		if !rueidis.IsRedisNil(err) {
