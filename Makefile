@@ -12,7 +12,7 @@ VCS   := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
 
 # Tests of these packages run with the race detector.
-RACED := internal/broker/... internal/httpapi/... internal/output/... internal/python/... \
+RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/python/... \
          internal/redistest/... internal/scheduler/... internal/service/... internal/worker/...
 
 # Systems the binary is built for beside this one.

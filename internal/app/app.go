@@ -19,6 +19,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
@@ -44,6 +45,7 @@ type App struct {
 	api       *httpapi.Server
 	listener  net.Listener
 	tls       *tls.Config // nil: none
+	metrics   *metrics.Metrics
 	draining  atomic.Bool
 	closers   closers
 }
@@ -51,7 +53,9 @@ type App struct {
 // New opens everything in the order in which each needs the others. When a
 // step fails, those before it are undone.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{opts: opts}
+	a := &App{opts: opts, metrics: metrics.New(metrics.Options{
+		Version: opts.Version, Queues: opts.Config.Queues, Logger: opts.Logger,
+	})}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.closers.close())
 	}
@@ -84,6 +88,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.closers.add("queue", queue.close)
+	queue.Broker = a.metrics.Broker(queue.Broker)
 	printed, err := output.Open(filepath.Join(cfg.DataDir, "output"), output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
 	if err != nil {
 		return err
@@ -116,6 +121,7 @@ func (a *App) open(ctx context.Context) error {
 	a.api, err = httpapi.New(httpapi.Options{
 		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
+		Metrics: a.metrics.Handler(a.sources(queue, clock)),
 	})
 	if err != nil {
 		return err
@@ -129,6 +135,15 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.closers.add("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
 	return nil
+}
+
+// sources are what a scrape reads.
+func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
+	from := metrics.Sources{Queue: queue, Clock: clock}
+	if a.worker != nil {
+		from.Worker, from.Slots = a.worker.Name(), a.worker.Slots
+	}
+	return from
 }
 
 // loadTLS reads the certificate of the API; nil: it is served without TLS.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -58,6 +59,38 @@ func TestAnOrchestratorServesAndLeavesNothingBehind(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
+	t.Parallel()
+	opts := options(t, map[string]string{"workers": "2"})
+	opts.Version = "1.2.3"
+	a, err := app.New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	intake, drain := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(intake, t.Context()) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + a.Addr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v", response.Status, err)
+	}
+	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} 1`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("there is no %s in\n%s", want, text)
+		}
+	}
+	drain()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
