@@ -13,7 +13,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
 
 # Tests of these packages run with the race detector.
 RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/python/... \
-         internal/redistest/... internal/scheduler/... internal/service/... internal/worker/...
+         internal/redistest/... internal/scheduler/... internal/service/... internal/webhook/... internal/worker/...
 
 # Systems the binary is built for beside this one.
 SYSTEMS := windows/amd64 darwin/arm64

@@ -22,7 +22,7 @@ func rows() map[string]int {
 		"":                0,
 		"internal/broker": 1, "internal/config": 1, "internal/event": 1, "internal/output": 1,
 		"internal/pickle": 1, "internal/search": 1, "internal/service/jsonscan": 1, "internal/sqldb": 1,
-		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2, "internal/store": 2,
+		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2, "internal/store": 2, "internal/webhook": 2,
 		"internal/recorder": 3, "internal/scheduler": 3, "internal/service": 3, "internal/worker": 3,
 		"internal/dashboard": 4, "internal/httpapi": 4, "web": 4,
 		"internal/app": 5,
@@ -42,8 +42,10 @@ func reserved() map[string][]string {
 		"github.com/redis/rueidis":                       {"internal/broker/redisbroker"},
 		"github.com/prometheus/client_golang/prometheus": {"internal/metrics"},
 		"os/exec": {"internal/python"},
-		// Who serves HTTP; and metrics, whose one handler is that of a library.
-		"net/http":                  {"internal/httpapi", "internal/dashboard", "internal/metrics", "internal/app", "cmd/distro"},
+		// Who serves HTTP; metrics, whose one handler is that of a library; and
+		// webhook, which alone makes requests to hosts of others, and decides in its
+		// address.go which these may be.
+		"net/http":                  {"internal/httpapi", "internal/dashboard", "internal/metrics", "internal/webhook", "internal/app", "cmd/distro"},
 		"flag":                      {"cmd/distro"},
 		"github.com/spf13/cobra":    {"cmd/distro"},
 		"github.com/spf13/pflag":    {"cmd/distro"},

@@ -24,6 +24,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
 	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/webhook"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
 
@@ -46,6 +47,7 @@ type App struct {
 	listener  net.Listener
 	tls       *tls.Config // nil: none
 	metrics   *metrics.Metrics
+	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
 	closers   closers
 }
@@ -103,9 +105,16 @@ func (a *App) open(ctx context.Context) error {
 			return err
 		}
 	}
-	a.scheduler = scheduler.New(scheduler.Options{
+	periodic := scheduler.Options{
 		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock, Retention: cfg.Retention, Logger: log,
-	})
+	}
+	if cfg.WebhookURL != "" {
+		if err := a.openWebhook(); err != nil {
+			return err
+		}
+		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
+	}
+	a.scheduler = scheduler.New(periodic)
 	operations, err := service.New(service.Options{
 		Broker: queue, Catalog: catalog, Output: printed, Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
@@ -189,6 +198,15 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 	return nil
 }
 
+func (a *App) openWebhook() (err error) {
+	cfg := a.opts.Config
+	a.webhook, err = webhook.New(webhook.Options{
+		URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate,
+		Version: a.opts.Version, Logger: a.opts.Logger,
+	})
+	return err
+}
+
 // Addr is the address the API listens on.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
@@ -200,6 +218,9 @@ func (a *App) Run(intake, work context.Context) error {
 	beside := []part{{"scheduler", a.scheduler.Run}, {"api", a.serve}}
 	if a.runners != nil {
 		beside = append(beside, part{"python", a.runners.Run})
+	}
+	if a.webhook != nil {
+		beside = append(beside, part{"webhook", a.webhook.Run})
 	}
 	err := together(intake, work, func(intake, work context.Context) error {
 		stop := context.AfterFunc(intake, func() { a.draining.Store(true) })
