@@ -67,15 +67,9 @@ func New(ctx context.Context, opts Options) (*App, error) {
 // open is one straight line, so that it reads as the list of what there is.
 func (a *App) open(ctx context.Context) error {
 	cfg, log, clock := a.opts.Config, a.opts.Logger, broker.SystemClock()
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("make data_dir: %w", err)
-	}
-	lock, err := lockDir(cfg.DataDir)
-	if err != nil {
+	if err := a.openDataDir(); err != nil {
 		return err
 	}
-	a.closers.add("data_dir", lock.unlock)
-
 	interpreter, err := python.FindInterpreter(ctx, python.InterpreterOptions{
 		Setting: cfg.Python, ModulesDir: cfg.ModulesPath, VirtualEnv: getenv(a.opts.Environ, "VIRTUAL_ENV"),
 	})
@@ -105,16 +99,9 @@ func (a *App) open(ctx context.Context) error {
 			return err
 		}
 	}
-	periodic := scheduler.Options{
-		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock, Retention: cfg.Retention, Logger: log,
+	if err := a.openScheduler(queue, printed, clock); err != nil {
+		return err
 	}
-	if cfg.WebhookURL != "" {
-		if err := a.openWebhook(); err != nil {
-			return err
-		}
-		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
-	}
-	a.scheduler = scheduler.New(periodic)
 	operations, err := service.New(service.Options{
 		Broker: queue, Catalog: catalog, Output: printed, Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
@@ -153,6 +140,19 @@ func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
 		from.Worker, from.Slots = a.worker.Name(), a.worker.Slots
 	}
 	return from
+}
+
+func (a *App) openDataDir() error {
+	dir := a.opts.Config.DataDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data_dir: %w", err)
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	a.closers.add("data_dir", lock.unlock)
+	return nil
 }
 
 // loadTLS reads the certificate of the API; nil: it is served without TLS.
@@ -198,13 +198,24 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 	return nil
 }
 
-func (a *App) openWebhook() (err error) {
-	cfg := a.opts.Config
-	a.webhook, err = webhook.New(webhook.Options{
-		URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate,
-		Version: a.opts.Version, Logger: a.opts.Logger,
-	})
-	return err
+// openScheduler makes the scheduler, and what it tells where the settings name
+// somebody to be told.
+func (a *App) openScheduler(queue broker.Broker, printed *output.Store, clock broker.Clock) (err error) {
+	cfg, log := a.opts.Config, a.opts.Logger
+	opts := scheduler.Options{
+		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock, Retention: cfg.Retention, Logger: log,
+	}
+	if cfg.WebhookURL != "" {
+		a.webhook, err = webhook.New(webhook.Options{
+			URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate, Version: a.opts.Version, Logger: log,
+		})
+		if err != nil {
+			return err
+		}
+		opts.Alerts, opts.Queues, opts.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
+	}
+	a.scheduler = scheduler.New(opts)
+	return nil
 }
 
 // Addr is the address the API listens on.

@@ -191,22 +191,18 @@ func keywords(arguments string) iter.Seq2[string, string] {
 func topLevel(arguments string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		start, open := 0, 0
-		var quote byte
 		for i := 0; i < len(arguments); i++ {
-			switch c := arguments[i]; {
-			case quote != 0 && c == '\\':
-				i++
-			case quote != 0:
-				if c == quote {
-					quote = 0
-				}
-			case c == '\'' || c == '"':
-				quote = c
-			case c == '(' || c == '[' || c == '{':
+			switch arguments[i] {
+			case '\'', '"':
+				i = endOfString(arguments, i)
+			case '(', '[', '{':
 				open++
-			case c == ')' || c == ']' || c == '}':
+			case ')', ']', '}':
 				open--
-			case c == ',' && open == 0:
+			case ',':
+				if open != 0 {
+					continue
+				}
 				if !yield(arguments[start:i]) {
 					return
 				}
@@ -215,6 +211,21 @@ func topLevel(arguments string) iter.Seq[string] {
 		}
 		yield(arguments[start:])
 	}
+}
+
+// endOfString is the index of the quote that ends the string which begins at
+// an index, or behind the text.
+func endOfString(arguments string, at int) int {
+	quote := arguments[at]
+	for i := at + 1; i < len(arguments); i++ {
+		switch arguments[i] {
+		case '\\':
+			i++
+		case quote:
+			return i
+		}
+	}
+	return len(arguments)
 }
 
 // unquote is the text of a string that Python or JSON spelled; other values
