@@ -44,7 +44,7 @@ Times are written as ` + "`90s`, `2h10m20s`, `30d` or `1d12h`" + `; a plain numb
 func Help() string {
 	var b strings.Builder
 	for _, s := range Settings() {
-		fmt.Fprintf(&b, "  %-17s %s\n", s.Name, strings.ReplaceAll(s.Default, "`", ""))
+		fmt.Fprintf(&b, "  %-21s %s\n", s.Name, strings.ReplaceAll(s.Default, "`", ""))
 	}
 	return b.String()
 }

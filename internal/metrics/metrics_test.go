@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -247,7 +248,7 @@ func TestCallsOfTheQueueAreMeasuredByOutcome(t *testing.T) {
 		nil, broker.ErrUnavailable, broker.ErrFull, broker.ErrNotFound, broker.ErrConflict, broker.ErrCursorLost, broker.ErrNameTaken,
 		broker.ErrClosed, context.Canceled, context.DeadlineExceeded, os.ErrInvalid,
 	} {
-		if _, got := m.Broker(answers{err: err}).Get(t.Context(), nil); got != err {
+		if _, got := m.Broker(answers{err: err}).Get(t.Context(), nil); !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}

@@ -69,11 +69,11 @@ type Name struct {
 
 // Matches reports whether a name is meant. There are few functions, modules,
 // queues and workers: a store may ask for each which of them are.
-func (n Name) Matches(name string) bool {
-	if n.Field == FieldID {
-		return glob(n.Pattern, name)
+func (e Name) Matches(name string) bool {
+	if e.Field == FieldID {
+		return glob(e.Pattern, name)
 	}
-	return glob(Fold(n.Pattern), Fold(name))
+	return glob(Fold(e.Pattern), Fold(name))
 }
 
 // Text matches what has the words of Phrase beside each other, in Field:
@@ -86,7 +86,7 @@ type Text struct {
 }
 
 // Words are those of Phrase, at least one, as Words makes them.
-func (t Text) Words() []string { return Words(t.Phrase) }
+func (e Text) Words() []string { return Words(e.Phrase) }
 
 // Keyword matches a call that gave an argument by its name, with such a value:
 // the text of a string, else Python's spelling. In Pattern * stands for any
@@ -97,8 +97,8 @@ type Keyword struct {
 }
 
 // Matches reports whether arguments, as distro.Execution has them, hold it.
-func (k Keyword) Matches(arguments string) bool {
-	name, pattern := Fold(k.Name), Fold(k.Pattern)
+func (e Keyword) Matches(arguments string) bool {
+	name, pattern := Fold(e.Name), Fold(e.Pattern)
 	for have, value := range keywords(arguments) {
 		if Fold(have) == name && glob(pattern, Fold(unquote(value))) {
 			return true
@@ -109,12 +109,12 @@ func (k Keyword) Matches(arguments string) bool {
 
 // Words stand beside each other in all arguments that Matches finds. A store
 // may narrow its search by them, and ask Matches for the rest.
-func (k Keyword) Words() []string {
-	words := Words(k.Name)
-	if strings.Contains(k.Pattern, "*") || strings.ContainsFunc(k.Pattern, unprintable) {
+func (e Keyword) Words() []string {
+	words := Words(e.Name)
+	if strings.Contains(e.Pattern, "*") || strings.ContainsFunc(e.Pattern, unprintable) {
 		return words
 	}
-	return append(words, Words(k.Pattern)...)
+	return append(words, Words(e.Pattern)...)
 }
 
 // Op compares.

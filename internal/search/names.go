@@ -102,15 +102,6 @@ func suggest(word string, list []named, choose func(string, []string) string) st
 // keyboard has for it.
 func stateWord(value string) string { return strings.NewReplacer(" ", "-", "_", "-").Replace(value) }
 
-// isName reports whether the field takes a Name.
-func (f Field) isName() bool {
-	switch f {
-	case FieldQueue, FieldFunction, FieldModule, FieldWorker, FieldTrigger, FieldID:
-		return true
-	}
-	return false
-}
-
 // withinNames reports whether a plain word may stand anywhere in a name of
 // this field: these names are long, and written in parts.
 func (f Field) withinNames() bool { return f == FieldFunction || f == FieldModule }

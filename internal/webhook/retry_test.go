@@ -50,8 +50,17 @@ func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-// inBubble runs a test in a bubble, with a Sender whose requests reach r.
-func inBubble(t *testing.T, answer func(n int, w http.ResponseWriter), test func(t *testing.T, s *webhook.Sender, r *receiver, log *journal, stop func())) {
+// bubble is a Sender whose requests reach a receiver of the test, in a bubble.
+type bubble struct {
+	*testing.T
+	s    *webhook.Sender
+	r    *receiver
+	log  *journal
+	stop func()
+}
+
+// inBubble runs a test in a bubble.
+func inBubble(t *testing.T, answer func(n int, w http.ResponseWriter), test func(*bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r, log, p := newReceiver(answer), &journal{}, newPipes()
@@ -64,7 +73,7 @@ func inBubble(t *testing.T, answer func(n int, w http.ResponseWriter), test func
 				return []netip.Addr{netip.MustParseAddr("93.184.216.34")}, nil
 			},
 		})
-		test(t, s, r, log, stop)
+		test(&bubble{t, s, r, log, stop})
 		_ = server.Close()
 		serving.Wait()
 		if strings.Contains(log.String(), "s3cret") || strings.Contains(log.String(), secret) {
@@ -79,46 +88,46 @@ func status(codes ...int) func(n int, w http.ResponseWriter) {
 
 func TestADeliveryIsTriedForAboutAnHour(t *testing.T) {
 	t.Parallel()
-	inBubble(t, status(500), func(t *testing.T, s *webhook.Sender, r *receiver, log *journal, stop func()) {
-		s.Notify(webhook.Event{Type: webhook.WorkerLost})
+	inBubble(t, status(500), func(b *bubble) {
+		b.s.Notify(webhook.Event{Type: webhook.WorkerLost})
 		<-time.NewTimer(3 * time.Hour).C
-		stop()
-		if len(r.got) != 13 {
-			t.Fatalf("%d tries", len(r.got))
+		b.stop()
+		if len(b.r.got) != 13 {
+			b.Fatalf("%d tries", len(b.r.got))
 		}
 		pause := 5 * time.Second
-		for i := 1; i < len(r.got); i++ {
-			if took := r.got[i].at.Sub(r.got[i-1].at); took < pause*3/4 || took > pause*5/4 {
-				t.Errorf("pause %d took %s, not about %s", i, took, pause)
+		for i := 1; i < len(b.r.got); i++ {
+			if took := b.r.got[i].at.Sub(b.r.got[i-1].at); took < pause*3/4 || took > pause*5/4 {
+				b.Errorf("pause %d took %s, not about %s", i, took, pause)
 			}
 			pause = min(2*pause, 10*time.Minute)
 		}
-		if total := r.got[12].at.Sub(r.got[0].at); total < 45*time.Minute || total > 77*time.Minute {
-			t.Errorf("it was tried for %s", total)
+		if total := b.r.got[12].at.Sub(b.r.got[0].at); total < 45*time.Minute || total > 77*time.Minute {
+			b.Errorf("it was tried for %s", total)
 		}
-		if !strings.Contains(log.String(), `level=ERROR msg="webhook given up"`) || strings.Count(log.String(), "level=WARN") != 1 {
-			t.Errorf("log: %s", log)
+		if !strings.Contains(b.log.String(), `level=ERROR msg="webhook given up"`) || strings.Count(b.log.String(), "level=WARN") != 1 {
+			b.Errorf("log: %s", b.log)
 		}
 	})
 }
 
 func TestEachTryIsSignedAnewAndKeepsItsID(t *testing.T) {
 	t.Parallel()
-	inBubble(t, status(503, 429, 408, 204), func(t *testing.T, s *webhook.Sender, r *receiver, log *journal, stop func()) {
-		s.Notify(webhook.Event{Type: webhook.WorkerLost})
-		got := r.wait(4)
-		stop()
+	inBubble(t, status(503, 429, 408, 204), func(b *bubble) {
+		b.s.Notify(webhook.Event{Type: webhook.WorkerLost})
+		got := b.r.wait(4)
+		b.stop()
 		for i, try := range got {
 			at, err := verify(secret, try.header.Get("Distro-Signature"), []byte(try.body))
 			if err != nil || at.Unix() != try.at.Unix() {
-				t.Errorf("try %d at %s is signed at %s: %v", i+1, try.at, at, err)
+				b.Errorf("try %d at %s is signed at %s: %v", i+1, try.at, at, err)
 			}
 			if try.body != got[0].body || try.header.Get("Distro-Delivery") != got[0].header.Get("Distro-Delivery") {
-				t.Errorf("try %d is another delivery", i+1)
+				b.Errorf("try %d is another delivery", i+1)
 			}
 		}
-		if r.count() != 4 || !strings.Contains(log.String(), "received again") {
-			t.Errorf("%d tries; log: %s", r.count(), log)
+		if b.r.count() != 4 || !strings.Contains(b.log.String(), "received again") {
+			b.Errorf("%d tries; log: %s", b.r.count(), b.log)
 		}
 	})
 }
@@ -126,12 +135,12 @@ func TestEachTryIsSignedAnewAndKeepsItsID(t *testing.T) {
 func TestWhatTheReceiverRefusesIsNotTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{301, 302, 400, 401, 404, 410, 422} {
-		inBubble(t, status(code), func(t *testing.T, s *webhook.Sender, r *receiver, log *journal, stop func()) {
-			s.Notify(webhook.Event{Type: webhook.WorkerLost})
+		inBubble(t, status(code), func(b *bubble) {
+			b.s.Notify(webhook.Event{Type: webhook.WorkerLost})
 			<-time.NewTimer(3 * time.Hour).C
-			stop()
-			if r.count() != 1 || !strings.Contains(log.String(), "webhook given up") {
-				t.Errorf("status %d: %d tries; log: %s", code, r.count(), log)
+			b.stop()
+			if b.r.count() != 1 || !strings.Contains(b.log.String(), "webhook given up") {
+				b.Errorf("status %d: %d tries; log: %s", code, b.r.count(), b.log)
 			}
 		})
 	}
@@ -146,29 +155,29 @@ func TestAReceiverThatHangsHoldsNobodyUp(t *testing.T) {
 			}
 		}
 	}
-	inBubble(t, release(), func(t *testing.T, s *webhook.Sender, r *receiver, _ *journal, stop func()) {
+	inBubble(t, release(), func(b *bubble) {
 		began := time.Now()
 		for range 6 {
-			if !s.Notify(webhook.Event{Type: webhook.WorkerLost}) {
-				t.Error("an event was dropped")
+			if !b.s.Notify(webhook.Event{Type: webhook.WorkerLost}) {
+				b.Error("an event was dropped")
 			}
 		}
 		if took := time.Since(began); took != 0 {
-			t.Errorf("Notify took %s", took)
+			b.Errorf("Notify took %s", took)
 		}
 		synctest.Wait()
-		if r.count() != 4 {
-			t.Errorf("%d requests at a time", r.count())
+		if b.r.count() != 4 {
+			b.Errorf("%d requests at a time", b.r.count())
 		}
 		<-time.NewTimer(10*time.Second + time.Millisecond).C
 		synctest.Wait()
-		if r.count() != 6 {
-			t.Errorf("%d requests after the deadline of the first", r.count())
+		if b.r.count() != 6 {
+			b.Errorf("%d requests after the deadline of the first", b.r.count())
 		}
 		<-time.NewTimer(2 * time.Minute).C
-		stop()
-		if r.count() != 10 {
-			t.Errorf("%d requests in the end", r.count())
+		b.stop()
+		if b.r.count() != 10 {
+			b.Errorf("%d requests in the end", b.r.count())
 		}
 	})
 }
@@ -209,23 +218,23 @@ func TestTooManyEventsAreDroppedAndTheLogTells(t *testing.T) {
 
 func TestWhatIsNewAtTheEndIsStillTriedOnce(t *testing.T) {
 	t.Parallel()
-	inBubble(t, status(200, 500), func(t *testing.T, s *webhook.Sender, r *receiver, log *journal, stop func()) {
+	inBubble(t, status(200, 500), func(b *bubble) {
 		for range 3 {
-			s.Notify(webhook.Event{Type: webhook.WorkerLost})
+			b.s.Notify(webhook.Event{Type: webhook.WorkerLost})
 		}
-		stop()
-		if r.count() != 3 || !strings.Contains(log.String(), "webhook events were not delivered") {
-			t.Errorf("%d requests; log: %s", r.count(), log)
+		b.stop()
+		if b.r.count() != 3 || !strings.Contains(b.log.String(), "webhook events were not delivered") {
+			b.Errorf("%d requests; log: %s", b.r.count(), b.log)
 		}
 	})
 	hang := func(int, http.ResponseWriter) { <-time.NewTimer(time.Hour).C }
-	inBubble(t, hang, func(t *testing.T, s *webhook.Sender, _ *receiver, _ *journal, stop func()) {
+	inBubble(t, hang, func(b *bubble) {
 		began := time.Now()
-		s.Notify(webhook.Event{Type: webhook.WorkerLost})
+		b.s.Notify(webhook.Event{Type: webhook.WorkerLost})
 		synctest.Wait()
-		stop()
+		b.stop()
 		if took := time.Since(began); took != 3*time.Second {
-			t.Errorf("the end took %s", took)
+			b.Errorf("the end took %s", took)
 		}
 		<-time.NewTimer(time.Hour).C // the receiver too
 	})
@@ -233,20 +242,20 @@ func TestWhatIsNewAtTheEndIsStillTriedOnce(t *testing.T) {
 
 func TestTextsOfStrangersAreBounded(t *testing.T) {
 	t.Parallel()
-	inBubble(t, nil, func(t *testing.T, s *webhook.Sender, r *receiver, _ *journal, stop func()) {
+	inBubble(t, nil, func(b *bubble) {
 		long := strings.Repeat("日\xff", 10_000)
-		s.Notify(webhook.Event{
+		b.s.Notify(webhook.Event{
 			ID: "e", Type: webhook.JobFailed, JobID: long, Function: long, Queue: long, Worker: long, Host: long,
 			ErrorKind: long, ErrorType: long, ErrorMessage: long, JobIDs: []string{long, long},
 		})
-		got := r.wait(1)[0]
-		stop()
+		got := b.r.wait(1)[0]
+		b.stop()
 		var body map[string]any
 		if err := json.Unmarshal([]byte(got.body), &body); err != nil || len(got.body) > 20_000 {
-			t.Errorf("%d bytes, %v", len(got.body), err)
+			b.Errorf("%d bytes, %v", len(got.body), err)
 		}
 		if body["id"] != "e" {
-			t.Errorf("ID %v", body["id"])
+			b.Errorf("ID %v", body["id"])
 		}
 	})
 }

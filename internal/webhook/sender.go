@@ -7,7 +7,6 @@
 package webhook
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -150,7 +150,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		timer.Reset(r.pause(time.Now()))
 		select {
 		case d := <-s.in:
-			heap.Push(&r.waiting, d)
+			r.put(d)
 		case res := <-r.done:
 			r.end(res)
 		case <-timer.C:
@@ -173,7 +173,7 @@ type run struct {
 	done     chan result
 	sending  sync.WaitGroup
 	inFlight int
-	waiting  queue
+	waiting  []*delivery // the first is due first
 	closing  bool
 	failing  bool // the last request failed
 	lost     int  // events that were given up because Run ends
@@ -189,7 +189,8 @@ type result struct {
 // start sends what is due, as far as there is room.
 func (r *run) start(ctx context.Context, now time.Time) {
 	for r.inFlight < maxInFlight && len(r.waiting) > 0 && !r.waiting[0].due.After(now) {
-		d := heap.Pop(&r.waiting).(*delivery)
+		d := r.waiting[0]
+		r.waiting = r.waiting[1:]
 		r.inFlight++
 		d.tries++
 		r.sending.Go(func() {
@@ -230,7 +231,7 @@ func (r *run) end(res result) {
 		}
 		r.failing = true
 		d.due = time.Now().Add(pauseBefore(d.tries))
-		heap.Push(&r.waiting, d)
+		r.put(d)
 		return
 	}
 	r.pending.Add(-1)
@@ -242,15 +243,9 @@ func (r *run) end(res result) {
 // close gives up what was tried before: its next try is too far off.
 func (r *run) close() {
 	r.closing = true
-	var fresh queue
-	for _, d := range r.waiting {
-		if d.tries == 0 {
-			fresh = append(fresh, d)
-		}
-	}
-	r.giveUp(len(r.waiting) - len(fresh))
-	r.waiting = fresh
-	heap.Init(&r.waiting)
+	all := len(r.waiting)
+	r.waiting = slices.DeleteFunc(r.waiting, func(d *delivery) bool { return d.tries > 0 })
+	r.giveUp(all - len(r.waiting))
 }
 
 // giveUp counts events that there is no time for any more.
@@ -265,24 +260,13 @@ func (r *run) logEnd(ctx context.Context) {
 	}
 }
 
-// queue orders deliveries by when they are due. It is a heap.
-type queue []*delivery
-
-// Len implements heap.Interface.
-func (q queue) Len() int { return len(q) }
-
-// Less implements heap.Interface.
-func (q queue) Less(i, j int) bool { return q[i].due.Before(q[j].due) }
-
-// Swap implements heap.Interface.
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-
-// Push implements heap.Interface.
-func (q *queue) Push(x any) { *q = append(*q, x.(*delivery)) }
-
-// Pop implements heap.Interface.
-func (q *queue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
+// put adds a delivery to those that wait, in the order in which they are due.
+func (r *run) put(d *delivery) {
+	at, _ := slices.BinarySearchFunc(r.waiting, d.due, func(other *delivery, due time.Time) int {
+		if other.due.After(due) {
+			return 1
+		}
+		return -1 // behind those of the same time
+	})
+	r.waiting = slices.Insert(r.waiting, at, d)
 }

@@ -29,11 +29,10 @@ const secret = "0123456789abcdef"
 
 // request is what a receiver got.
 type request struct {
-	at      time.Time
-	path    string
-	header  http.Header
-	body    string
-	address string // that was dialed for it, where the test dials
+	at     time.Time
+	path   string
+	header http.Header
+	body   string
 }
 
 // receiver answers requests, and hands them to the test.

@@ -57,6 +57,7 @@ def ignore(ready):
 // bundle is a worker on a real queue, with real processes.
 type bundle struct {
 	t      *testing.T
+	worker *worker.Worker
 	dir    string
 	queue  *sqlitebroker.Broker
 	flaky  *flaky
@@ -142,6 +143,7 @@ func setup(t *testing.T, isolation python.Isolation, slots int, change ...func(*
 		fn(&opts)
 	}
 	w := worker.New(opts)
+	b.worker = w
 	intake, drain := context.WithCancel(context.WithoutCancel(t.Context()))
 	work, kill := context.WithCancel(context.WithoutCancel(t.Context()))
 	serve, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -257,6 +259,23 @@ func TestAFailingJobRunsOnceMoreForEachRetry(t *testing.T) {
 	}
 	if tracebacks != 3 {
 		t.Errorf("%d tracebacks in the output: %+v", tracebacks, page.Lines)
+	}
+}
+
+func TestTheSlotsThatRunAJobAreTold(t *testing.T) {
+	t.Parallel()
+	b := setup(t, python.Fork, 2)
+	b.enqueue("first", "wait", fmt.Sprintf("%q, %q", b.path("ready"), b.path("go")), nil)
+	waitForFile(t, b.path("ready"))
+	if total, busy := b.worker.Slots(); total != 2 || busy != 1 {
+		t.Errorf("%d of %d slots are busy", busy, total)
+	}
+	if err := os.WriteFile(b.path("go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.reach("first", distro.StatusFinished)
+	if total, busy := b.worker.Slots(); total != 2 || busy != 0 {
+		t.Errorf("%d of %d slots are busy afterwards", busy, total)
 	}
 }
 
