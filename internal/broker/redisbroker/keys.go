@@ -53,6 +53,8 @@ const (
 const (
 	fieldSeq     = "distro_seq"     // orders jobs created in one microsecond
 	fieldPrint   = "distro_print"   // Job.Fingerprint
+	fieldTrigger = "distro_trigger" // Job.Trigger
+	fieldCaller  = "distro_caller"  // Job.Caller
 	fieldDue     = "distro_due"     // microseconds: due time, which the registry has rounded up
 	fieldAttempt = "distro_attempt" // ordinal of the last begun attempt
 	fieldClaim   = "distro_claim"   // token, space, process: while it is claimed
@@ -96,6 +98,6 @@ func wantedFields() []string {
 		"created_at", "started_at", "ended_at", "origin", "worker_name", "timeout", "result_ttl", "failure_ttl",
 		"retries_left", "retry_intervals", "number_of_retries",
 		"success_callback_name", "success_callback_timeout", "failure_callback_name", "failure_callback_timeout",
-		"stopped_callback_name", "stopped_callback_timeout", fieldPrint, fieldDue,
+		"stopped_callback_name", "stopped_callback_timeout", fieldPrint, fieldDue, fieldTrigger, fieldCaller,
 	}
 }

@@ -250,7 +250,7 @@ func rowFields() []string {
 		"worker_name", "retries_left", "retry_intervals", "number_of_retries",
 		"success_callback_name", "success_callback_timeout", "failure_callback_name", "failure_callback_timeout",
 		"stopped_callback_name", "stopped_callback_timeout",
-		fieldSeq, fieldPrint, fieldDue, fieldAttempt,
+		fieldSeq, fieldPrint, fieldTrigger, fieldCaller, fieldDue, fieldAttempt,
 	}
 }
 
