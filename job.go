@@ -100,6 +100,7 @@ type Callback struct {
 type Result struct {
 	Outcome   Outcome
 	Attempt   int
+	Run       string // tells the attempts of a job apart, as Execution.Run; set where it is read
 	Worker    string
 	StartedAt time.Time
 	EndedAt   time.Time

@@ -44,6 +44,7 @@ type App struct {
 	api       *httpapi.Server
 	listener  net.Listener
 	tls       *tls.Config // nil: none
+	queue     queue
 	draining  atomic.Bool
 	closers   closers
 }
@@ -83,6 +84,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.queue = queue
 	a.closers.add("queue", queue.close)
 	printed, err := output.Open(filepath.Join(cfg.DataDir, "output"), output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
 	if err != nil {
@@ -228,10 +230,18 @@ func (a *App) serve(ctx context.Context) error {
 	return nil
 }
 
+// readyWithin is how long the queue may take to answer a probe.
+const readyWithin = time.Second
+
 // ready reports whether this orchestrator takes work.
-func (a *App) ready(context.Context) error {
+func (a *App) ready(ctx context.Context) error {
 	if a.draining.Load() {
 		return distro.Errorf(distro.CodeUnavailable, "shutting down")
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	if _, err := a.queue.Get(ctx, []string{"-"}); err != nil {
+		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached", Err: err}
 	}
 	return nil
 }

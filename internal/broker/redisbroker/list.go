@@ -302,10 +302,6 @@ func (b *Broker) row(id string, m *rueidis.RedisMessage, names []string) (*row, 
 
 // inspect runs a script that changes nothing.
 func (b *Broker) inspect(ctx context.Context, name string, keys, args []string) (rueidis.RedisResult, error) {
-	text, err := sources.ReadFile("scripts/" + name + ".lua")
-	if err != nil {
-		return rueidis.RedisResult{}, fmt.Errorf("read script %q: %w", name, err)
-	}
-	answer := rueidis.NewLuaScript(string(text)).Exec(ctx, b.client, keys, args)
+	answer := b.scripts[name].Exec(ctx, b.client, keys, args)
 	return answer, unavailable(answer.Error())
 }

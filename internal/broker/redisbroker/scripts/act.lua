@@ -40,6 +40,7 @@ local function requeue(job)
 	if job.status ~= 'failed' and job.status ~= 'stopped' and job.status ~= 'canceled' then return CONFLICT end
 	unlist(job)
 	call('PERSIST', JOB .. job.id)
+	call('HDEL', JOB .. job.id, 'exc_info')
 	enqueue(job, false)
 	return DONE
 end
