@@ -21,7 +21,7 @@ local function unlist(job)
 	end
 	if job.status ~= 'queued' then return false end
 	call('ZREM', FINISHED .. q, id) -- of an earlier run of a job that repeats
-	return call('LREM', QUEUE .. q, 1, id) == 1
+	return call('LREM', QUEUE .. q, -1, id) == 1 -- who acts on many begins with the newest
 end
 
 local function cancel(job)
@@ -59,7 +59,7 @@ local function run_first(job)
 		return DONE
 	end
 	if job.status ~= 'queued' then return CONFLICT end
-	if call('LREM', QUEUE .. job.queue, 1, job.id) == 1 then
+	if call('LREM', QUEUE .. job.queue, -1, job.id) == 1 then
 		call('LPUSH', QUEUE .. job.queue, job.id)
 		set(job, F_FRONT, call('INCR', SEQ))
 	end
