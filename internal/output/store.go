@@ -74,7 +74,7 @@ func Open(dir string, o Options) (*Store, error) {
 // as when an attempt was lost and runs elsewhere.
 func (s *Store) Writer(jobID string, attempt int) *Writer {
 	f := s.acquire(jobID)
-	w := &Writer{job: f, attempt: attempt}
+	w := &Writer{job: f, origin: origin{attempt: attempt}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writers = append(f.writers, w)
