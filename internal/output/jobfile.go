@@ -188,6 +188,7 @@ func (f *jobFile) write(ended int) {
 	if err == nil {
 		f.shown = ended < size
 		f.last().size += int64(ended)
+		f.store.written.Add(int64(ended))
 	} else {
 		f.skipped, f.dropped = true, true
 		f.cutOpen() // and what the write left behind

@@ -54,6 +54,7 @@ type Store struct {
 	dir     string
 	options Options
 	version atomic.Uint64 // of the last change of any job's output
+	written atomic.Int64  // bytes, to files
 
 	mu     sync.Mutex
 	jobs   map[string]*jobFile // by key: those being written or waited for
