@@ -86,6 +86,8 @@ type Broker struct {
 	reader  time.Duration // when the feed's reader was last announced
 	queues  int           // where the next look for what has expired begins
 	upkeep  time.Duration // when maintenance was last done
+
+	deflater deflater
 }
 
 // Open connects to Redis and checks that it can be used.
@@ -99,7 +101,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		opts: opts, client: client, target: where, scripts: map[string]*rueidis.Lua{},
 		wanted: wantedFields(), instance: randomHex(8), lock: randomNumber(), workers: map[string]*registered{},
 	}
-	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release"} {
+	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release", "ship", "take", "hold"} {
 		if b.scripts[name], err = script(name); err != nil {
 			client.Close()
 			return nil, err

@@ -46,6 +46,10 @@ const (
 	ownWalks   = "distro:walks"   // zset: lists that Empty walks over, by when it was last seen, seconds
 	ownWalk    = "distro:walk:"   // + walk + ":" + queue, list: what is left of one
 	ownRelease = "distro:release" // set: ended jobs whose dependents are still to be released
+	ownOutput  = "distro:output"  // stream: output of jobs that no orchestrator has stored yet
+	ownUnread  = "distro:unread"  // hash: bytes of it in "all" and by "job:" + job
+	ownListens = "distro:listens" // exists while somebody reads output
+	ownMover   = "distro:mover"   // the store that output goes to
 	ownWake    = "distro:wake:"   // + database, channel: hints of what Wait waits for
 )
 
@@ -77,6 +81,7 @@ func prelude() string {
 		{"FEED", ownFeed}, {"READER", ownReader}, {"SEQ", ownSeq}, {"PAUSED", ownPaused}, {"PROCESSES", ownWorkers},
 		{"PROCESS", ownWorker}, {"SLOTS", ownSlots}, {"CLAIMS", ownClaims}, {"STOPS", ownStops}, {"HELD", ownHeld}, {"TTL", ownTTL}, {"WALKS", ownWalks},
 		{"WALK", ownWalk}, {"RELEASE", ownRelease},
+		{"OUTPUT", ownOutput}, {"UNREAD", ownUnread}, {"LISTENER", ownListens}, {"MOVER", ownMover},
 		{"F_SEQ", fieldSeq}, {"F_PRINT", fieldPrint}, {"F_DUE", fieldDue}, {"F_ATTEMPT", fieldAttempt},
 		{"F_CLAIM", fieldClaim}, {"F_HELD", fieldHeld}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
 		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult},
