@@ -38,6 +38,18 @@ func (s *Store) Receiver(jobID, run string, attempt int) (*Receiver, error) {
 // something comes all the same, another Receiver of the run goes on with it.
 func (r *Receiver) Close() { r.w.Close() }
 
+// Suspend lets go of the run, which goes on with another Receiver, perhaps in
+// another process. Readers see its open lines until then.
+func (r *Receiver) Suspend() {
+	f := r.w.job
+	f.mu.Lock()
+	if !r.w.closed {
+		clear(r.w.open[:])
+	}
+	f.mu.Unlock()
+	r.w.Close()
+}
+
 // Append appends those lines of a Fragment.Text that the files do not have yet.
 // Where lines before them are missing, they count as cut. Its open lines take
 // the place of those before. When it returns nil, all are written to the operating

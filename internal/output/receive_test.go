@@ -143,6 +143,12 @@ func (s *transit) die(*rapid.T) {
 	s.r, s.dead = receiver(s.t, s.here, run, 1), true
 }
 
+// suspend ends the receiving process in order.
+func (s *transit) suspend(*rapid.T) {
+	s.r.Suspend()
+	s.r, s.dead = receiver(s.t, s.here, run, 1), true
+}
+
 // dieWithin kills it in the middle of writing one, which nobody has answered.
 func (s *transit) dieWithin(r *rapid.T) {
 	f := s.take(r)
@@ -208,7 +214,7 @@ func TestEachLineOfARunIsStoredOnceAndInOrder(t *testing.T) {
 		s.die(r)
 		r.Repeat(map[string]func(*rapid.T){
 			"write": s.write, "write more": s.write, "ship": s.ship, "ship more": s.ship, "ship unanswered": s.shipUnanswered,
-			"repeat": s.repeat, "die": s.die, "die within": s.dieWithin, "other": s.other,
+			"repeat": s.repeat, "die": s.die, "suspend": s.suspend, "die within": s.dieWithin, "other": s.other,
 			"": func(r *rapid.T) {
 				want, got := s.texts(s.there, run, 1), s.texts(s.here, id, 1)
 				if len(got) > len(want) || int64(len(got)) < s.next-1 || !slices.Equal(want[:len(got)], got) {
