@@ -62,12 +62,14 @@ func TestEachLineIsStoredOnceOverABadLine(t *testing.T) {
 	want := map[string][]string{}
 	for j := range jobs {
 		id := fmt.Sprint("job-", j)
+		var all []string
 		for n := range lines {
-			want[id] = append(want[id], fmt.Sprintf("1 stdout %d %s", n, strings.Repeat("x", n%300)))
+			all = append(all, fmt.Sprintf("1 stdout %d %s", n, strings.Repeat("x", n%300)))
 		}
+		want[id] = all
 		printing.Go(func() {
 			a := ship.Attempt(id, 1)
-			for part := range slices.Chunk(want[id], 40) {
+			for part := range slices.Chunk(all, 40) {
 				text := ""
 				for _, line := range part {
 					text += strings.TrimPrefix(line, "1 stdout ") + "\n"
