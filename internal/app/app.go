@@ -23,6 +23,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
 	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/shipping"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
 
@@ -41,6 +42,7 @@ type App struct {
 	runners   *python.Runners // nil without workers
 	worker    *worker.Worker  // nil without workers
 	scheduler *scheduler.Scheduler
+	mover     *shipping.Mover // nil: all workers are in this process
 	api       *httpapi.Server
 	listener  net.Listener
 	tls       *tls.Config // nil: none
@@ -86,7 +88,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.queue = queue
 	a.closers.add("queue", queue.close)
-	printed, err := output.Open(filepath.Join(cfg.DataDir, "output"), output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
+	printed, err := a.openOutput(queue)
 	if err != nil {
 		return err
 	}
@@ -101,10 +103,11 @@ func (a *App) open(ctx context.Context) error {
 		}
 	}
 	a.scheduler = scheduler.New(scheduler.Options{
-		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock, Retention: cfg.Retention, Logger: log,
+		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock,
+		Retention: cfg.Retention, MaxOutput: maxAllOutput, Logger: log,
 	})
 	operations, err := service.New(service.Options{
-		Broker: queue, Catalog: catalog, Output: printed, Queues: cfg.Queues,
+		Broker: queue, Catalog: catalog, Output: printed, Arrivals: queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
 	})
@@ -131,6 +134,27 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.closers.add("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
 	return nil
+}
+
+// maxAllOutput is how many bytes the output of all jobs takes at most; then the
+// oldest goes before its retention is over.
+const maxAllOutput = 20 << 30
+
+// openOutput opens the output of jobs, and lets that of workers on other hosts
+// come to it.
+func (a *App) openOutput(queue queue) (*output.Store, error) {
+	cfg, log := a.opts.Config, a.opts.Logger
+	dir := filepath.Join(cfg.DataDir, "output")
+	printed, err := output.Open(dir, output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
+	if err != nil || queue.output == nil {
+		return printed, err
+	}
+	name, err := storeName(dir)
+	if err != nil {
+		return nil, err
+	}
+	a.mover = shipping.NewMover(shipping.MoverOptions{Inbox: queue.output, Jobs: queue, Store: printed, Name: name, Logger: log})
+	return printed, nil
 }
 
 // loadTLS reads the certificate of the API; nil: it is served without TLS.
@@ -187,6 +211,9 @@ func (a *App) Run(intake, work context.Context) error {
 	beside := []part{{"scheduler", a.scheduler.Run}, {"api", a.serve}}
 	if a.runners != nil {
 		beside = append(beside, part{"python", a.runners.Run})
+	}
+	if a.mover != nil {
+		beside = append(beside, part{"output", a.mover.Run})
 	}
 	err := together(intake, work, func(intake, work context.Context) error {
 		stop := context.AfterFunc(intake, func() { a.draining.Store(true) })

@@ -101,3 +101,41 @@ func TestADeletedJobBeginsAnew(t *testing.T) {
 	w.Close()
 	wantLines(t, read(t, s, 1, 0), "1 stdout y")
 }
+
+func TestExcessIsTheOldestOutput(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, output.Options{})
+	const jobs, lines = 10, 100
+	for i := range jobs {
+		name := fmt.Sprintf("job-%d", i)
+		w := s.Writer(name, 1)
+		write(t, w, output.Stdout, strings.Repeat("x\n", lines))
+		w.Close()
+		for path := range files(t, dir) {
+			if info, err := os.Stat(path); err != nil {
+				t.Fatal(err)
+			} else if time.Since(info.ModTime()) < time.Hour { // the new one
+				then := at.Add(time.Duration(i) * time.Hour)
+				if err := os.Chtimes(path, then, then); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	before, use, err := s.Excess(t.Context(), 1<<40)
+	if err != nil || !before.IsZero() || use.Jobs != jobs || s.Written() != use.Bytes {
+		t.Errorf("with room: before %v, %+v of %d written, %v", before, use, s.Written(), err)
+	}
+	limit := use.Bytes * 6 / 10
+	if before, _, err = s.Excess(t.Context(), limit); err != nil {
+		t.Fatal(err)
+	}
+	removed, _, err := s.Prune(t.Context(), before, jobs)
+	if err != nil || removed != 4 {
+		t.Errorf("removed %d, want 4: %v", removed, err)
+	}
+	if before, use, err = s.Excess(t.Context(), limit); err != nil || !before.IsZero() || use.Jobs != 6 {
+		t.Errorf("after that: before %v, %+v, %v", before, use, err)
+	}
+}

@@ -20,6 +20,7 @@ type Options struct {
 	Clock     broker.Clock
 	Artifacts string        // folder of the files that jobs left; empty: none
 	Retention time.Duration // how long these and the output of a job are kept after the last change
+	MaxOutput int64         // bytes that the output of all jobs may take; 0: no limit
 	Logger    *slog.Logger
 }
 
@@ -42,6 +43,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	duties.Go(func() { s.sweep(ctx) })
 	if s.opts.Output != nil {
 		duties.Go(func() { s.prune(ctx) })
+		if s.opts.MaxOutput > 0 {
+			duties.Go(func() { s.fit(ctx) })
+		}
 	}
 	duties.Wait()
 	return nil

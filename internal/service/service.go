@@ -35,6 +35,7 @@ type Options struct {
 	Output  Output
 	Queues  []string // names accepted, highest priority first
 
+	Arrivals      Arrivals         // nil: all output is in Output as soon as it is printed
 	Retries       int              // of jobs whose request names none
 	RetryInterval time.Duration    // pause before each retry; 0: at once
 	JobTimeout    time.Duration    // of jobs whose request names none; default 30 minutes
@@ -69,8 +70,9 @@ func (o Options) withDefaults() Options {
 // safe for concurrent use. It runs a goroutine only while somebody is in Wait
 // or FollowLog.
 type Service struct {
-	opts     Options
-	follower *follower
+	opts      Options
+	follower  *follower
+	searching chan struct{} // holds one for each search that runs
 }
 
 // New returns a Service.
@@ -84,7 +86,7 @@ func New(opts Options) (*Service, error) {
 	if opts.Retries < 0 || opts.Retries > MaxRetries {
 		return nil, fmt.Errorf("%d retries: must be 0 to %d", opts.Retries, MaxRetries)
 	}
-	return &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker)}, nil
+	return &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker), searching: make(chan struct{}, maxSearches)}, nil
 }
 
 // DefaultQueue is the queue of requests that name none: "default" where it is

@@ -92,6 +92,8 @@ type Broker struct {
 	reader  time.Duration // when the feed's reader was last announced
 	queues  int           // where the next look for what has expired begins
 	upkeep  time.Duration // when maintenance was last done
+
+	deflater deflater
 }
 
 // Open connects to Redis and checks that it can be used.
@@ -113,7 +115,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		}
 		b.scripts[name] = rueidis.NewLuaScript(string(text))
 	}
-	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release", "alive"} {
+	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release", "alive", "ship", "take", "hold"} {
 		if b.scripts[name], err = script(name); err != nil {
 			client.Close()
 			return nil, err

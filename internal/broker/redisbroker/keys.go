@@ -50,6 +50,10 @@ const (
 	ownLock    = "distro:scheduler:" // + value: exists while that scheduler is alive
 	ownNothing = "distro:nothing"    // is never there
 	ownWake    = "distro:wake:"      // + database, channel: hints of what Wait waits for
+	ownOutput  = "distro:output"     // stream: output of jobs that no orchestrator has stored yet
+	ownUnread  = "distro:unread"     // hash: bytes of it in "all" and by "job:" + job
+	ownListens = "distro:listens"    // exists while somebody reads output
+	ownMover   = "distro:mover"      // the store that output goes to
 )
 
 // Fields of Distro's own in the hash of a job. RQ ignores and keeps them.
@@ -83,6 +87,7 @@ func prelude() string {
 		{"PROCESS", ownWorker}, {"SLOTS", ownSlots}, {"CLAIMS", ownClaims}, {"STOPS", ownStops}, {"HELD", ownHeld}, {"TTL", ownTTL}, {"WALKS", ownWalks},
 		{"WALK", ownWalk}, {"RELEASE", ownRelease}, {"RELEASING", ownAside}, {"SCHEDULERS", ownLocks}, {"SCHEDULER", ownLock},
 		{"NOTHING", ownNothing},
+		{"OUTPUT", ownOutput}, {"UNREAD", ownUnread}, {"LISTENER", ownListens}, {"MOVER", ownMover},
 		{"F_SEQ", fieldSeq}, {"F_PRINT", fieldPrint}, {"F_DUE", fieldDue}, {"F_ATTEMPT", fieldAttempt},
 		{"F_CLAIM", fieldClaim}, {"F_HELD", fieldHeld}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
 		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult},

@@ -68,6 +68,14 @@ local function whole(n) return string.format('%.0f', n) end
 
 local now_whole = whole(now_us)
 
+-- unread_less takes a chunk of output off that waits, and reports 1 if it did.
+local function unread_less(id, job, size)
+	if call('XDEL', OUTPUT, id) == 0 then return 0 end
+	call('HINCRBY', UNREAD, 'all', 0 - size)
+	if call('HINCRBY', UNREAD, 'job:' .. job, 0 - size) <= 0 then call('HDEL', UNREAD, 'job:' .. job) end
+	return 1
+end
+
 local function feed(id, queue, status, outcome, attempt, token)
 	if feeding then
 		call('XADD', FEED, 'MAXLEN', '~', feed_keep, '*', 'i', id, 'q', queue, 's', status,
