@@ -78,7 +78,8 @@ func (s *Store) Executions(ctx context.Context, q Query) (Page, error) {
 	return page, nil
 }
 
-// search finds the newest ids before an id. Above reached it lacks nothing.
+// search finds the newest ids before an id. Where time was up it lacks nothing
+// from the id reached on; else reached is 0.
 func (s *Store) search(ctx context.Context, filter Filter, before int64, limit int) (ids []int64, reached int64, err error) {
 	conditions, err := s.conditions(ctx, filter)
 	if err != nil {
@@ -92,9 +93,7 @@ func (s *Store) search(ctx context.Context, filter Filter, before int64, limit i
 		if err != nil {
 			return nil, 0, err
 		}
-		if stopped > lo && f.left() > 0 && time.Now().After(deadline) {
-			reached = max(reached, stopped)
-		}
+		reached = max(reached, stopped)
 		if ids = newest(append(ids, f.ids...), limit); len(ids) == limit {
 			lo = ids[limit-1]
 		}
@@ -145,9 +144,8 @@ func (s *Store) count(ctx context.Context, conditions []all) (n int, exact bool,
 	f := &finder{s: s, limit: MaxCount + 1, counting: len(conditions) == 1, deadline: time.Now().Add(s.patience / 2)}
 	exact = true
 	for _, c := range conditions {
-		j := newConjunction(c, 0, math.MaxInt64)
-		reached, err := f.find(ctx, j)
-		exact = exact && reached <= j.lo
+		stopped, err := f.find(ctx, newConjunction(c, 0, math.MaxInt64))
+		exact = exact && stopped == 0
 		f.ids = newest(f.ids, f.limit)
 		n = f.count + len(f.ids)
 		if err != nil {

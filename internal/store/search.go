@@ -23,21 +23,17 @@ import (
 //   - Else an index that has the order of the list is walked, or the list
 //     itself.
 
-const (
-	// few is how many executions are read and sorted.
-	few = 2000
+// effort bounds what a search does before it goes another way.
+type effort struct {
+	few    int   // executions that are read and sorted
+	recent int   // newest executions in which PostgreSQL looks for words before it asks the index of words
+	window int64 // part of the list, in executions, that is walked before it is seen whether time is left
+}
 
-	// maxStreams bounds the parts of an index that are walked side by side.
-	maxStreams = 64
+func usualEffort() effort { return effort{few: 2000, recent: 10_000, window: 8192} }
 
-	// recent is how many of the newest executions PostgreSQL looks at for
-	// words before it asks the index of words.
-	recent = 10_000
-
-	// firstWindow is the part of the list that is walked first, in executions,
-	// before it is seen whether time is left.
-	firstWindow = 8192
-)
+// maxStreams bounds the parts of an index that are walked side by side.
+const maxStreams = 64
 
 // finder is one search for ids, or a count of them.
 type finder struct {
@@ -154,7 +150,7 @@ func (j conjunction) ways() []way {
 		switch c := c.(type) {
 		case jobs:
 			if !c.not {
-				found = append(found, way{index: "distro_executions_job", covers: []int{i}})
+				found = append(found, way{index: jobIndex, covers: []int{i}})
 			}
 		case duration:
 			if !c.not && c.from >= tookIndexed {
@@ -187,14 +183,17 @@ func (j conjunction) ways() []way {
 	return found
 }
 
+// jobIndex finds the executions of jobs, which are few.
+const jobIndex = "distro_executions_job"
+
 // tookIndexed is the shortest duration, in microseconds, that has an index.
 const tookIndexed = 10_000_000
 
-// find searches one conjunction. What it found lacks nothing that has an id of
-// reached or more, up to the limit.
-func (f *finder) find(ctx context.Context, j conjunction) (reached int64, err error) {
+// find searches one conjunction. Where time was up before it was through, what
+// it found lacks nothing from the id stopped on; else stopped is 0.
+func (f *finder) find(ctx context.Context, j conjunction) (stopped int64, err error) {
 	if j.impossible() || f.left() <= 0 {
-		return j.lo, nil
+		return 0, nil
 	}
 	ways := j.ways()
 	for _, w := range ways {
@@ -202,7 +201,7 @@ func (f *finder) find(ctx context.Context, j conjunction) (reached int64, err er
 			if err == nil {
 				err = f.sort(ctx, j, w)
 			}
-			return j.lo, err
+			return 0, err
 		}
 	}
 	if table := j.wordTable(); table != "" {
@@ -210,7 +209,7 @@ func (f *finder) find(ctx context.Context, j conjunction) (reached int64, err er
 	}
 	for _, w := range ways {
 		if streams := j.streams(w); len(streams) > 0 && len(streams) <= maxStreams {
-			return j.lo, f.walk(ctx, j, w, streams)
+			return 0, f.walk(ctx, j, w, streams)
 		}
 	}
 	return f.windows(ctx, j, f.scan)
@@ -240,11 +239,14 @@ func (f *finder) within(b *builder, j conjunction, w way) string {
 
 // rare reports whether few executions can be meant.
 func (f *finder) rare(ctx context.Context, j conjunction, w way) (bool, error) {
+	if w.index == jobIndex {
+		return true, nil
+	}
 	b := &builder{dialect: f.s.dialect}
-	text := "SELECT count(*) FROM (SELECT 1 FROM " + f.within(b, j, w) + " LIMIT " + strconv.Itoa(few+1) + ") c"
+	text := "SELECT count(*) FROM (SELECT 1 FROM " + f.within(b, j, w) + " LIMIT " + strconv.Itoa(f.s.effort.few+1) + ") c"
 	n := 0
 	err := f.s.db.Row(ctx, text, b.args, &n)
-	return n <= few, err
+	return n <= f.s.effort.few, err
 }
 
 // sort reads what an index names, and sorts what is asked for of it.
@@ -352,9 +354,9 @@ func (f *finder) scan(ctx context.Context, j conjunction) error {
 
 // windows runs a search from one part of the list to the next older one, which
 // grow, until enough is found or the time is up.
-func (f *finder) windows(ctx context.Context, j conjunction, search func(context.Context, conjunction) error) (reached int64, err error) {
+func (f *finder) windows(ctx context.Context, j conjunction, search func(context.Context, conjunction) error) (stopped int64, err error) {
 	if len(j.where) == 0 {
-		return j.lo, search(ctx, j)
+		return 0, search(ctx, j)
 	}
 	lo, hi, width, err := f.extent(ctx)
 	if err != nil {
@@ -377,7 +379,7 @@ func (f *finder) windows(ctx context.Context, j conjunction, search func(context
 		}
 		width = min(width, math.MaxInt64/8)
 	}
-	return j.lo, nil
+	return 0, nil
 }
 
 // extent is where the list begins and ends, and the width of the first window.
@@ -392,7 +394,7 @@ func (f *finder) extent(ctx context.Context) (lo, hi, width int64, err error) {
 	if err := f.s.db.Row(ctx, "SELECT executions FROM distro_totals", nil, &n); err != nil {
 		return 0, 0, 0, err
 	}
-	return lo, hi + 1, max((hi-lo)/max(n, 1), 1) * firstWindow, nil
+	return lo, hi + 1, max((hi-lo)/max(n, 1), 1) * f.s.effort.window, nil
 }
 
 // wordTable is the table of words that j asks for, of errors if it can: they
@@ -408,7 +410,7 @@ func (j conjunction) wordTable() string {
 }
 
 // byWords walks an index of words.
-func (f *finder) byWords(ctx context.Context, j conjunction, table string) (reached int64, err error) {
+func (f *finder) byWords(ctx context.Context, j conjunction, table string) (stopped int64, err error) {
 	var terms []term
 	var parts []int
 	for i, c := range j.where {
@@ -419,7 +421,7 @@ func (f *finder) byWords(ctx context.Context, j conjunction, table string) (reac
 	}
 	question, rest := f.s.dialect.question(terms), j.without(parts...)
 	if f.s.dialect.engine == "postgres" {
-		return j.lo, f.byUnorderedWords(ctx, j, table, question, rest)
+		return 0, f.byUnorderedWords(ctx, j, table, question, rest)
 	}
 	search := func(ctx context.Context, part conjunction) error {
 		b := &builder{dialect: f.s.dialect}
@@ -432,7 +434,7 @@ func (f *finder) byWords(ctx context.Context, j conjunction, table string) (reac
 		return f.run(ctx, text, b.args)
 	}
 	if len(rest) == 0 {
-		return j.lo, search(ctx, j)
+		return 0, search(ctx, j)
 	}
 	return f.windows(ctx, conjunction{lo: j.lo, hi: j.hi, where: rest}, search)
 }
@@ -456,7 +458,7 @@ func (f *finder) byUnorderedWords(ctx context.Context, j conjunction, table, que
 func (f *finder) amongRecent(ctx context.Context, j conjunction, table, question string, rest all) (bool, error) {
 	b := &builder{dialect: f.s.dialect}
 	text := "SELECT w.id FROM (SELECT w.id, w.words FROM " + table + " w WHERE w.id >= 0" + j.bounds(b, "w.id") +
-		" ORDER BY w.id DESC LIMIT " + strconv.Itoa(recent) + ") w"
+		" ORDER BY w.id DESC LIMIT " + strconv.Itoa(f.s.effort.recent) + ") w"
 	asked := "w.words @@ CAST(" + b.arg(question) + "::TEXT AS TSQUERY)"
 	if len(rest) > 0 {
 		text += " JOIN distro_executions e ON e.id = w.id"

@@ -39,7 +39,9 @@ type place struct {
 
 func places() []place {
 	return []place{
-		{"SQLite", func(_ pgtest.TB, dir string) store.Options { return store.Options{Path: filepath.Join(dir, "history.db")} }},
+		{"SQLite", func(_ pgtest.TB, dir string) store.Options {
+			return store.Options{Path: filepath.Join(dir, "history.db")}
+		}},
 		{"PostgreSQL", func(t pgtest.TB, _ string) store.Options { return store.Options{URL: server.DB(t)} }},
 	}
 }
@@ -138,4 +140,15 @@ func ids(entries []store.Entry) []string {
 		found = append(found, e.JobID)
 	}
 	return found
+}
+
+// tempDir is a folder that goes with one case of a property test.
+func tempDir(t pgtest.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "history")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }

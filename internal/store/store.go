@@ -65,6 +65,7 @@ type Store struct {
 	dialect  dialect
 	names    *dictionary
 	patience time.Duration
+	effort   effort
 	now      func() time.Time
 	logger   *slog.Logger
 }
@@ -94,7 +95,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	opts.Logger.InfoContext(ctx, "history opened", "database", string(db.Engine()))
 	return &Store{
-		db: db, dialect: d, names: newDictionary(), patience: opts.Patience, now: opts.Now, logger: opts.Logger,
+		db: db, dialect: d, names: newDictionary(), patience: opts.Patience, effort: usualEffort(), now: opts.Now, logger: opts.Logger,
 	}, nil
 }
 
