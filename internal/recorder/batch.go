@@ -29,13 +29,17 @@ func (b *batch) of(k key) *distro.Execution {
 	return b.found[k]
 }
 
-// list is what was gathered, in the order of the feed.
-func (b *batch) list() []distro.Execution {
-	list := make([]distro.Execution, len(b.order))
-	for i, k := range b.order {
-		list[i] = *b.found[k]
+// lists are the executions that were gathered, in the order of the feed, and
+// apart from them those that never came to run.
+func (b *batch) lists() (list, unrun []distro.Execution) {
+	for _, k := range b.order {
+		if e := b.found[k]; e.State == "" {
+			unrun = append(unrun, *e)
+		} else {
+			list = append(list, *e)
+		}
 	}
-	return list
+	return list, unrun
 }
 
 // batch reads what there is to know of the attempts that changes tell of.

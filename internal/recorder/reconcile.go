@@ -54,7 +54,7 @@ func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job) error {
 	if len(b.order) == 0 {
 		return nil
 	}
-	return r.record(ctx, b, "")
+	return r.record(ctx, b, "", "")
 }
 
 // maxOpen bounds the executions that are looked at as open ones.
@@ -94,7 +94,7 @@ func (r *Recorder) closeLost(ctx context.Context) error {
 			b.found[k].State = distro.ExecutionLost
 			b.found[k].Failure = &distro.Failure{Kind: distro.FailureLost, Message: "its end was not seen"}
 		}
-		if err := r.record(ctx, b, ""); err != nil {
+		if err := r.record(ctx, b, "", ""); err != nil {
 			return err
 		}
 	}

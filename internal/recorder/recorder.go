@@ -22,9 +22,10 @@ import (
 // History is where executions are kept: store.Store.
 type History interface {
 	// Record keeps executions and the position of a feed in one step. Repeating
-	// it changes nothing. One whose State is empty never came to run: it is
-	// forgotten. An empty cursor leaves the position where it is.
+	// it changes nothing. Without a feed only the executions are kept.
 	Record(ctx context.Context, executions []distro.Execution, feed, cursor string) error
+	// Forget removes executions that never came to run.
+	Forget(ctx context.Context, executions []distro.Execution) error
 	// Cursor is the position of the feed that was recorded last; empty: none.
 	Cursor(ctx context.Context, feed string) (string, error)
 	// Running returns executions that have not ended, the oldest first.
@@ -146,24 +147,30 @@ func (r *Recorder) follow(ctx context.Context, went func()) error {
 			return err
 		}
 		cursor = changes[len(changes)-1].Cursor
-		if err := r.record(ctx, b, cursor); err != nil {
+		if err := r.record(ctx, b, r.opts.Feed, cursor); err != nil {
 			return err
 		}
 		went()
 	}
 }
 
-// record keeps a batch, and tells of the ends in it.
-func (r *Recorder) record(ctx context.Context, b *batch, cursor string) error {
-	list := b.list()
-	if err := r.opts.History.Record(ctx, list, r.opts.Feed, cursor); err != nil {
+// record keeps a batch, and tells of the ends in it. What is to be forgotten is
+// so first: should this end in between, it is forgotten once more.
+func (r *Recorder) record(ctx context.Context, b *batch, feed, cursor string) error {
+	list, unrun := b.lists()
+	if len(unrun) > 0 {
+		if err := r.opts.History.Forget(ctx, unrun); err != nil {
+			return fmt.Errorf("forget %d executions: %w", len(unrun), err)
+		}
+	}
+	if err := r.opts.History.Record(ctx, list, feed, cursor); err != nil {
 		return fmt.Errorf("record %d executions: %w", len(list), err)
 	}
 	if r.opts.Ended == nil {
 		return nil
 	}
 	for _, e := range list {
-		if e.State != distro.ExecutionStarted && e.State != "" {
+		if e.State != distro.ExecutionStarted {
 			r.opts.Ended(e, b.last[key{e.JobID, e.Run}])
 		}
 	}

@@ -39,7 +39,16 @@ func newMemory() *memory {
 
 var errDown = errors.New("the database is down")
 
-func (m *memory) Record(_ context.Context, list []distro.Execution, _, cursor string) error {
+func (m *memory) Forget(_ context.Context, list []distro.Execution) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range list {
+		delete(m.rows, e.JobID+"/"+e.Run)
+	}
+	return nil
+}
+
+func (m *memory) Record(_ context.Context, list []distro.Execution, feed, cursor string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer func() { close(m.changed); m.changed = make(chan struct{}) }()
@@ -50,8 +59,6 @@ func (m *memory) Record(_ context.Context, list []distro.Execution, _, cursor st
 	for _, e := range list {
 		id := e.JobID + "/" + e.Run
 		switch old, known := m.rows[id]; {
-		case e.State == "":
-			delete(m.rows, id)
 		case known && e.State != distro.ExecutionStarted:
 			if e.StartedAt.IsZero() {
 				e.StartedAt = old.StartedAt
@@ -61,7 +68,7 @@ func (m *memory) Record(_ context.Context, list []distro.Execution, _, cursor st
 			m.rows[id] = e
 		}
 	}
-	if cursor != "" {
+	if feed != "" {
 		m.cursor = cursor
 	}
 	return nil
