@@ -19,11 +19,13 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/shipping"
+	"github.com/distro-orchestrator/distro/internal/webhook"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
 
@@ -47,6 +49,8 @@ type App struct {
 	listener  net.Listener
 	tls       *tls.Config // nil: none
 	queue     queue
+	metrics   *metrics.Metrics
+	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
 	closers   closers
 }
@@ -54,7 +58,9 @@ type App struct {
 // New opens everything in the order in which each needs the others. When a
 // step fails, those before it are undone.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{opts: opts}
+	a := &App{opts: opts, metrics: metrics.New(metrics.Options{
+		Version: opts.Version, Queues: opts.Config.Queues, Logger: opts.Logger,
+	})}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.closers.close())
 	}
@@ -86,8 +92,9 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.queue = queue
 	a.closers.add("queue", queue.close)
+	queue.Broker = a.metrics.Broker(queue.Broker)
+	a.queue = queue
 	printed, err := a.openOutput(queue)
 	if err != nil {
 		return err
@@ -102,10 +109,17 @@ func (a *App) open(ctx context.Context) error {
 			return err
 		}
 	}
-	a.scheduler = scheduler.New(scheduler.Options{
+	periodic := scheduler.Options{
 		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock,
 		Retention: cfg.Retention, MaxOutput: maxAllOutput, Logger: log,
-	})
+	}
+	if cfg.WebhookURL != "" {
+		if err := a.openWebhook(); err != nil {
+			return err
+		}
+		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
+	}
+	a.scheduler = scheduler.New(periodic)
 	operations, err := service.New(service.Options{
 		Broker: queue, Catalog: catalog, Output: printed, Arrivals: queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
@@ -121,6 +135,7 @@ func (a *App) open(ctx context.Context) error {
 	a.api, err = httpapi.New(httpapi.Options{
 		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
+		Metrics: a.metrics.Handler(a.sources(queue, clock)),
 	})
 	if err != nil {
 		return err
@@ -155,6 +170,15 @@ func (a *App) openOutput(queue queue) (*output.Store, error) {
 	}
 	a.mover = shipping.NewMover(shipping.MoverOptions{Inbox: queue.output, Jobs: queue, Store: printed, Name: name, Logger: log})
 	return printed, nil
+}
+
+// sources are what a scrape reads.
+func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
+	from := metrics.Sources{Queue: queue, Clock: clock}
+	if a.worker != nil {
+		from.Worker, from.Slots = a.worker.Name(), a.worker.Slots
+	}
+	return from
 }
 
 // loadTLS reads the certificate of the API; nil: it is served without TLS.
@@ -200,6 +224,15 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 	return nil
 }
 
+func (a *App) openWebhook() (err error) {
+	cfg := a.opts.Config
+	a.webhook, err = webhook.New(webhook.Options{
+		URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate,
+		Version: a.opts.Version, Logger: a.opts.Logger,
+	})
+	return err
+}
+
 // Addr is the address the API listens on.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
@@ -214,6 +247,9 @@ func (a *App) Run(intake, work context.Context) error {
 	}
 	if a.mover != nil {
 		beside = append(beside, part{"output", a.mover.Run})
+	}
+	if a.webhook != nil {
+		beside = append(beside, part{"webhook", a.webhook.Run})
 	}
 	err := together(intake, work, func(intake, work context.Context) error {
 		stop := context.AfterFunc(intake, func() { a.draining.Store(true) })
