@@ -22,9 +22,11 @@ import (
 	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
+	"github.com/distro-orchestrator/distro/internal/recorder"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/shipping"
+	"github.com/distro-orchestrator/distro/internal/store"
 	"github.com/distro-orchestrator/distro/internal/webhook"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
@@ -49,6 +51,9 @@ type App struct {
 	listener  net.Listener
 	tls       *tls.Config // nil: none
 	queue     queue
+	service   *service.Service
+	history   *store.Store
+	recorder  *recorder.Recorder
 	metrics   *metrics.Metrics
 	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
@@ -109,25 +114,42 @@ func (a *App) open(ctx context.Context) error {
 			return err
 		}
 	}
-	periodic := scheduler.Options{
-		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock,
-		Retention: cfg.Retention, MaxOutput: maxAllOutput, Logger: log,
+	if err := a.openWebhook(); err != nil {
+		return err
 	}
-	if cfg.WebhookURL != "" {
-		if err := a.openWebhook(); err != nil {
-			return err
-		}
+	if err := a.openHistory(ctx); err != nil {
+		return err
+	}
+	a.openScheduler(printed)
+	return a.openAPI(ctx, catalog, printed)
+}
+
+// openScheduler makes what is done because time passed.
+func (a *App) openScheduler(printed *output.Store) {
+	cfg := a.opts.Config
+	periodic := scheduler.Options{
+		Broker: a.queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: broker.SystemClock(),
+		Retention: cfg.Retention, MaxOutput: maxAllOutput, History: a.history, Keep: store.Retention{MaxAge: cfg.Retention}, Logger: a.opts.Logger,
+	}
+	if a.webhook != nil {
 		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
 	}
 	a.scheduler = scheduler.New(periodic)
+}
+
+// openAPI puts the services together that the API offers, and opens its port.
+func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *output.Store) error {
+	cfg, log := a.opts.Config, a.opts.Logger
 	operations, err := service.New(service.Options{
-		Broker: queue, Catalog: catalog, Output: printed, Arrivals: queue.arrivals(), Queues: cfg.Queues,
+		Broker: a.queue, Catalog: catalog, Output: printed, Arrivals: a.queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
+		History: a.history, Behind: a.recorder.Behind,
 	})
 	if err != nil {
 		return err
 	}
+	a.service = operations
 	token := cfg.AuthToken
 	if cfg.Auth == config.AuthNone {
 		token = ""
@@ -135,7 +157,7 @@ func (a *App) open(ctx context.Context) error {
 	a.api, err = httpapi.New(httpapi.Options{
 		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
-		Metrics: a.metrics.Handler(a.sources(queue, clock)),
+		Metrics: a.metrics.Handler(a.sources(a.queue, broker.SystemClock())),
 	})
 	if err != nil {
 		return err
@@ -226,6 +248,9 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 
 func (a *App) openWebhook() (err error) {
 	cfg := a.opts.Config
+	if cfg.WebhookURL == "" {
+		return nil
+	}
 	a.webhook, err = webhook.New(webhook.Options{
 		URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate,
 		Version: a.opts.Version, Logger: a.opts.Logger,
@@ -241,7 +266,9 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 // killed. The API answers until the last job has ended. A worker that was told
 // to end by the queue does not end the rest.
 func (a *App) Run(intake, work context.Context) error {
-	beside := []part{{"scheduler", a.scheduler.Run}, {"api", a.serve}}
+	beside := []part{
+		{"scheduler", a.scheduler.Run}, {"history", a.recorder.Run}, {"operations", a.service.RunOperations}, {"api", a.serve},
+	}
 	if a.runners != nil {
 		beside = append(beside, part{"python", a.runners.Run})
 	}

@@ -20,6 +20,7 @@ type queue struct {
 	broker.Broker
 	redis  func() string // URL for the processes of jobs; nil: it is no Redis
 	output transit       // from workers on other hosts; nil: there are none
+	where  string        // address of the Redis
 	close  func() error
 }
 
@@ -73,7 +74,7 @@ func openRedis(ctx context.Context, opts redisbroker.Options, setting string) (q
 	for _, warning := range info.Warnings() {
 		opts.Logger.WarnContext(ctx, warning)
 	}
-	return queue{Broker: b, redis: b.ChildURL, output: b, close: b.Close}, nil
+	return queue{Broker: b, where: info.Where, redis: b.ChildURL, output: b, close: b.Close}, nil
 }
 
 // LocalRedis is where the Redis of a team usually is that ran RQ on this

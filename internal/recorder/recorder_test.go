@@ -209,7 +209,7 @@ func TestEachAttemptIsRecordedOnceWithWhatIsKnownOfIt(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "pkg", "mod.py"), []byte("def run(): pass\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b.options.Sources = &recorder.Sources{Dir: folder, Module: func(name string) bool { return name == "pkg.mod" }}
+	b.options.Sources = &recorder.Sources{Dir: folder}
 	b.options.Embedded = "w"
 	var mu sync.Mutex
 	var ends []string

@@ -16,13 +16,12 @@ import (
 type Sources struct {
 	// Dir is modules_path.
 	Dir string
-	// Module reports whether there is a module of this dotted name.
-	Module func(name string) bool
 
-	mu       sync.Mutex
-	hashes   map[string]hashed
-	head     string
-	headTill time.Time
+	mu     sync.Mutex
+	hashes map[string]hashed
+	parts  map[string][2]string // of dotted functions
+	head   string
+	till   time.Time // head and parts are believed until then
 }
 
 // hashed is the hash of a file as it was.
@@ -32,19 +31,56 @@ type hashed struct {
 	sum  string
 }
 
-// split parts a dotted function into its module and the rest, as far as the
-// modules are known; else at the last dot.
+// split parts a dotted function into its module and the rest: behind the longest
+// name that has a file, else at the last dot.
 func (s *Sources) split(function string) (module, name string) {
-	for i := len(function); s != nil && s.Module != nil; {
-		if i = strings.LastIndexByte(function[:i], '.'); i <= 0 {
-			break
-		}
-		if s.Module(function[:i]) {
-			return function[:i], function[i+1:]
+	at := strings.LastIndexByte(function, '.')
+	if s == nil || s.Dir == "" || len(function) > maxName || !modulePattern.MatchString(function) {
+		return function[:max(at, 0)], function[at+1:]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget()
+	if known, ok := s.parts[function]; ok {
+		return known[0], known[1]
+	}
+	if root, err := os.OpenRoot(s.Dir); err == nil {
+		defer root.Close()
+		for i := at; i > 0; i = strings.LastIndexByte(function[:i], '.') {
+			if hasModule(root, function[:i]) {
+				at = i
+				break
+			}
 		}
 	}
-	i := strings.LastIndexByte(function, '.')
-	return function[:max(i, 0)], function[i+1:]
+	parts := [2]string{function[:max(at, 0)], function[at+1:]}
+	if len(s.parts) < maxParts {
+		s.parts[function] = parts
+	}
+	return parts[0], parts[1]
+}
+
+const (
+	maxName   = 500 // bytes of a function's name that is looked for in files
+	maxParts  = 10_000
+	believeIt = 2 * time.Second // how long files are believed to be as they were
+)
+
+// forget drops what may have changed since. mu is held.
+func (s *Sources) forget() {
+	if now := time.Now(); now.After(s.till) {
+		s.till, s.head, s.parts = now.Add(believeIt), readHead(s.Dir), map[string][2]string{}
+	}
+}
+
+func hasModule(root *os.Root, module string) bool {
+	path := filepath.FromSlash(strings.ReplaceAll(module, ".", "/"))
+	for _, name := range []string{path + ".py", filepath.Join(path, "__init__.py")} {
+		if info, err := root.Stat(name); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
 }
 
 var modulePattern = regexp.MustCompile(`^\w+(\.\w+)*$`)
@@ -96,9 +132,6 @@ func (s *Sources) hashFile(root *os.Root, name string) string {
 	return sum
 }
 
-// headFor is how long a commit is believed to be checked out.
-const headFor = 2 * time.Second
-
 var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 // commit is what is checked out in the Git work tree that the folder is the top
@@ -109,9 +142,7 @@ func (s *Sources) commit() string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now := time.Now(); now.After(s.headTill) {
-		s.head, s.headTill = readHead(s.Dir), now.Add(headFor)
-	}
+	s.forget()
 	return s.head
 }
 
