@@ -12,8 +12,8 @@ VCS   := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
 
 # Tests of these packages run with the race detector.
-RACED := internal/broker/... internal/httpapi/... internal/output/... internal/python/... \
-         internal/redistest/... internal/scheduler/... internal/service/... internal/worker/...
+RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/python/... \
+         internal/redistest/... internal/scheduler/... internal/service/... internal/webhook/... internal/worker/...
 
 # Systems the binary is built for beside this one.
 SYSTEMS := windows/amd64 darwin/arm64

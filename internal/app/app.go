@@ -19,11 +19,13 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/shipping"
+	"github.com/distro-orchestrator/distro/internal/webhook"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
 
@@ -46,6 +48,9 @@ type App struct {
 	api       *httpapi.Server
 	listener  net.Listener
 	tls       *tls.Config // nil: none
+	queue     queue
+	metrics   *metrics.Metrics
+	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
 	closers   closers
 }
@@ -53,7 +58,9 @@ type App struct {
 // New opens everything in the order in which each needs the others. When a
 // step fails, those before it are undone.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{opts: opts}
+	a := &App{opts: opts, metrics: metrics.New(metrics.Options{
+		Version: opts.Version, Queues: opts.Config.Queues, Logger: opts.Logger,
+	})}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.closers.close())
 	}
@@ -86,6 +93,8 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.closers.add("queue", queue.close)
+	queue.Broker = a.metrics.Broker(queue.Broker)
+	a.queue = queue
 	printed, err := a.openOutput(queue)
 	if err != nil {
 		return err
@@ -100,10 +109,17 @@ func (a *App) open(ctx context.Context) error {
 			return err
 		}
 	}
-	a.scheduler = scheduler.New(scheduler.Options{
+	periodic := scheduler.Options{
 		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock,
 		Retention: cfg.Retention, MaxOutput: maxAllOutput, Logger: log,
-	})
+	}
+	if cfg.WebhookURL != "" {
+		if err := a.openWebhook(); err != nil {
+			return err
+		}
+		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
+	}
+	a.scheduler = scheduler.New(periodic)
 	operations, err := service.New(service.Options{
 		Broker: queue, Catalog: catalog, Output: printed, Arrivals: queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
@@ -119,6 +135,7 @@ func (a *App) open(ctx context.Context) error {
 	a.api, err = httpapi.New(httpapi.Options{
 		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
+		Metrics: a.metrics.Handler(a.sources(queue, clock)),
 	})
 	if err != nil {
 		return err
@@ -153,6 +170,15 @@ func (a *App) openOutput(queue queue) (*output.Store, error) {
 	}
 	a.mover = shipping.NewMover(shipping.MoverOptions{Inbox: queue.output, Jobs: queue, Store: printed, Name: name, Logger: log})
 	return printed, nil
+}
+
+// sources are what a scrape reads.
+func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
+	from := metrics.Sources{Queue: queue, Clock: clock}
+	if a.worker != nil {
+		from.Worker, from.Slots = a.worker.Name(), a.worker.Slots
+	}
+	return from
 }
 
 // loadTLS reads the certificate of the API; nil: it is served without TLS.
@@ -198,6 +224,15 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 	return nil
 }
 
+func (a *App) openWebhook() (err error) {
+	cfg := a.opts.Config
+	a.webhook, err = webhook.New(webhook.Options{
+		URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate,
+		Version: a.opts.Version, Logger: a.opts.Logger,
+	})
+	return err
+}
+
 // Addr is the address the API listens on.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
@@ -212,6 +247,9 @@ func (a *App) Run(intake, work context.Context) error {
 	}
 	if a.mover != nil {
 		beside = append(beside, part{"output", a.mover.Run})
+	}
+	if a.webhook != nil {
+		beside = append(beside, part{"webhook", a.webhook.Run})
 	}
 	err := together(intake, work, func(intake, work context.Context) error {
 		stop := context.AfterFunc(intake, func() { a.draining.Store(true) })
@@ -255,10 +293,18 @@ func (a *App) serve(ctx context.Context) error {
 	return nil
 }
 
+// readyWithin is how long the queue may take to answer a probe.
+const readyWithin = time.Second
+
 // ready reports whether this orchestrator takes work.
-func (a *App) ready(context.Context) error {
+func (a *App) ready(ctx context.Context) error {
 	if a.draining.Load() {
 		return distro.Errorf(distro.CodeUnavailable, "shutting down")
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	if _, err := a.queue.Get(ctx, []string{"-"}); err != nil {
+		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached", Err: err}
 	}
 	return nil
 }

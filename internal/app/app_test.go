@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,6 +60,90 @@ func TestAnOrchestratorServesAndLeavesNothingBehind(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
+	t.Parallel()
+	opts := options(t, map[string]string{"workers": "2"})
+	opts.Version = "1.2.3"
+	a, err := app.New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	intake, drain := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(intake, t.Context()) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get("http://" + a.Addr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s, %v", response.Status, err)
+	}
+	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} 1`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("there is no %s in\n%s", want, text)
+		}
+	}
+	drain()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheWebhookIsToldOfALateQueue(t *testing.T) {
+	t.Parallel()
+	told := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- r.Header.Get("Distro-Event") + " " + string(body)
+	}))
+	defer receiver.Close()
+	opts := options(t, map[string]string{
+		"workers": "0", "webhook_url": receiver.URL, "webhook_allow_private": "on", "alert_queue_age": "1ms",
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, during := range []func(*app.App){
+		func(a *app.App) { // a job comes to wait
+			response, err := client.Post("http://"+a.Addr().String()+"/api/v1/jobs", "application/json", strings.NewReader(`{"function":"m.f","queue":"low"}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != http.StatusCreated {
+				t.Fatal(response.Status)
+			}
+		},
+		func(*app.App) { // and still does after a restart
+			if got := <-told; !strings.HasPrefix(got, "queue.late {") || !strings.Contains(got, `"queue":"low"`) || !strings.Contains(got, `"waiting":1`) {
+				t.Error(got)
+			}
+		},
+	} {
+		a, err := app.New(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		intake, drain := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(intake, t.Context()) }()
+		during(a)
+		drain()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAWebhookThatIsNotAllowedIsNamedAtTheStart(t *testing.T) {
+	t.Parallel()
+	_, err := app.New(t.Context(), options(t, map[string]string{"workers": "0", "webhook_url": "http://10.0.0.1/s3cret"}))
+	if distro.ErrorCode(err) != distro.CodeInvalid || !strings.HasPrefix(err.Error(), "webhook_url: ") || strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -41,7 +41,9 @@ func (q queue) arrivals() service.Arrivals {
 // openQueue opens the queue that the settings name.
 func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, log *slog.Logger) (queue, error) {
 	if cfg.RedisURL != "" {
-		return openRedis(ctx, redisbroker.Options{URL: cfg.RedisURL, Clock: clock, Schedule: cfg.Queues, Logger: log}, "redis_url")
+		return openRedis(ctx, redisbroker.Options{
+			URL: cfg.RedisURL, Clock: clock, Schedule: cfg.Queues, Queues: cfg.Queues, Feed: true, Logger: log,
+		}, "redis_url")
 	}
 	if line := ForgottenRedis(ctx, cfg, LocalRedis); line != "" {
 		log.WarnContext(ctx, line)

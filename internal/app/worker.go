@@ -76,7 +76,7 @@ func NewWorker(ctx context.Context, opts WorkerOptions) (*Worker, error) {
 func (w *Worker) open(ctx context.Context) error {
 	opts, log, clock := &w.opts, w.opts.Logger, broker.SystemClock()
 	target := redisbroker.Options{
-		URL: opts.URL, Clock: clock, Logger: log,
+		URL: opts.URL, Clock: clock, Queues: opts.Queues, Logger: log,
 		ResultTTL: opts.ResultTTL, WorkerTTL: opts.WorkerTTL, MonitorEvery: opts.MonitorEvery,
 	}
 	if opts.Schedule {
@@ -99,6 +99,11 @@ func (w *Worker) open(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if strings.Contains(opts.Serializer, ".") { // json and pickle need no import
+		if err := python.CheckSerializer(ctx, interpreter, opts.Serializer, opts.Modules, opts.Path); err != nil {
+			return err
+		}
 	}
 	parent := cmp.Or(opts.TempDir, os.TempDir())
 	clearPrivateDirs(ctx, parent, log)

@@ -55,6 +55,11 @@ type Config struct {
 	Auth            string // AuthToken or AuthNone
 	AuthToken       string // empty: none
 
+	WebhookURL          string // empty: none
+	WebhookSecret       string // empty: requests are not signed
+	WebhookAllowPrivate bool
+	AlertQueueAge       time.Duration // 0: off
+
 	File string // absolute path of the settings file; empty: none was read
 
 	origins map[string]string
@@ -137,6 +142,9 @@ func loopback(address string) bool {
 func (c Config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return invalid("tls_cert and tls_key go together: set both or none")
+	}
+	if c.AlertQueueAge > 0 && c.WebhookURL == "" {
+		return invalid("%s: alert_queue_age tells webhook_url, which is not set: set it too, or remove this one", c.Origin("alert_queue_age"))
 	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err == nil && c.Listen == c.DashboardListen && port != "0" {

@@ -72,7 +72,8 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 		"workers = 0\nisolation = spawn\npython = .venv/bin/python\nkill_grace = 0\ndrain_timeout = 2h10m20s\n"+
 		"job_timeout = none\nresult_ttl = forever\njob_memory = 256M\nmax_output = 4096\nmax_body = 1 GiB\n"+
 		"listen = :8000\ndashboard_listen = [::1]:0\nhosts = a.example b.example\ntls_cert = c.pem\ntls_key = /k.pem\n"+
-		"auth = none\nauth_token = "+secret+"\n")
+		"auth = none\nauth_token = "+secret+"\n"+
+		"webhook_url = https://h/x\nwebhook_secret = "+secret+"\nwebhook_allow_private = Yes\nalert_queue_age = 10m\n")
 	got, err := config.Load(config.Sources{File: file, FileRequired: true})
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,7 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 		JobTimeout: distro.Forever, ResultTTL: distro.Forever, JobMemory: 256 << 20, MaxOutput: 4096, MaxBody: 1 << 30,
 		Listen: ":8000", DashboardListen: "[::1]:0", Hosts: []string{"a.example", "b.example"},
 		TLSCert: filepath.Join(dir, "c.pem"), TLSKey: "/k.pem", Auth: "none", AuthToken: secret, File: file,
+		WebhookURL: "https://h/x", WebhookSecret: secret, WebhookAllowPrivate: true, AlertQueueAge: 10 * time.Minute,
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
@@ -147,6 +149,10 @@ func TestErrorsAreOneLineThatNamesThePlace(t *testing.T) {
 		"queues = ,":                            `FILE:1: queues: "," is not a list of queue names, divided by commas (1 to 100)`,
 		"data_dir =":                            `FILE:1: data_dir: "" is not a folder; remove the line for the default`,
 		"python =":                              `FILE:1: python: "" is not a program: write auto, a name or a path; remove the line for the default`,
+		"webhook_url = ftp://u:" + secret:       "FILE:1: webhook_url: not a URL that begins with http://, https://",
+		"webhook_secret = short":                "FILE:1: webhook_secret: not a token of at least 16 visible characters of ASCII without spaces",
+		"webhook_allow_private = maybe":         `FILE:1: webhook_allow_private: "maybe" is neither on nor off`,
+		"alert_queue_age = 5m":                  "FILE:1: alert_queue_age tells webhook_url, which is not set: set it too, or remove this one",
 		"tls_cert = a":                          "tls_cert and tls_key go together: set both or none",
 		"auth_token = short":                    "FILE:1: auth_token: not a token of at least 16 visible characters of ASCII without spaces",
 		"postgre_url = mysql://u:" + secret:     "FILE:1: postgre_url: not a URL that begins with postgres://, postgresql://, postgresql+psycopg2://",

@@ -28,7 +28,7 @@ type Setting struct {
 
 // Settings returns the table in the order people read it.
 func Settings() []Setting {
-	table := slices.Concat(automations(), storage(), workers(), limits(), listeners(), access())
+	table := slices.Concat(automations(), storage(), workers(), limits(), listeners(), access(), alerts())
 	for i := range table {
 		s := &table[i]
 		s.Accepts, s.Hint = s.value.accepts, s.value.hint
@@ -162,5 +162,25 @@ func access() []Setting {
 		Name: "auth_token", Secret: true, Default: "empty",
 		Meaning: "bearer token of the API and login of the dashboard",
 		value:   token(func(c *Config) *string { return &c.AuthToken }),
+	}}
+}
+
+func alerts() []Setting {
+	return []Setting{{
+		Name: "webhook_url", Secret: true, Default: "empty: nobody is told",
+		Meaning: "URL that is told when a job ended failed after its retries, a queue is late or a worker is lost",
+		value:   link(func(c *Config) *string { return &c.WebhookURL }, "http://", "https://"),
+	}, {
+		Name: "webhook_secret", Secret: true, Default: "empty: they are not signed",
+		Meaning: "key that signs the requests to `webhook_url`",
+		value:   token(func(c *Config) *string { return &c.WebhookSecret }),
+	}, {
+		Name: "webhook_allow_private", initial: "off",
+		Meaning: "lets `webhook_url` be on this machine or on a private network",
+		value:   toggle(func(c *Config) *bool { return &c.WebhookAllowPrivate }),
+	}, {
+		Name: "alert_queue_age", initial: "0s",
+		Meaning: "how long the oldest job of a queue may wait before `webhook_url` is told; 0 tells nothing of queues",
+		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.AlertQueueAge }),
 	}}
 }

@@ -165,6 +165,26 @@ func oneOf(words []string, field func(*Config) *string) value {
 	}}
 }
 
+// toggle reads what Python's configparser takes for a boolean.
+func toggle(field func(*Config) *bool) value {
+	return value{accepts: "on, off", hint: "on|off", read: func(c *Config, text, _ string) error {
+		switch strings.ToLower(text) {
+		case "on", "yes", "true", "1":
+			*field(c) = true
+		case "off", "no", "false", "0":
+			*field(c) = false
+		default:
+			return fmt.Errorf("%s is neither on nor off", quote(text))
+		}
+		return nil
+	}, show: func(c *Config) string {
+		if *field(c) {
+			return "on"
+		}
+		return "off"
+	}}
+}
+
 // path reads a file or folder; where it is required, it cannot be empty.
 func path(accepts string, required bool, field func(*Config) *string) value {
 	return value{accepts: accepts, hint: "DIR", show: show(field), read: func(c *Config, text, base string) error {

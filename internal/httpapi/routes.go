@@ -49,6 +49,7 @@ func (s *Server) table() []route {
 	return []route{
 		{"GET", "/healthz", open, plain(s.health)},
 		{"GET", "/readyz", open, plain(s.ready)},
+		{"GET", "/metrics", token, plain(s.opts.Metrics.ServeHTTP)},
 
 		{"GET", "/scheduler/modules", token, twice(s.modules)},
 		{"POST", "/scheduler/queue-task", token, twice(s.queueTask)},

@@ -29,6 +29,7 @@ type Options struct {
 	Version   string                      // of Distro, for the API's description
 	Logger    *slog.Logger                // default: none
 	Ready     func(context.Context) error // whether work can be taken; default: always
+	Metrics   http.Handler                // answers GET /metrics; nil: there are none
 }
 
 func (o Options) withDefaults() Options {
@@ -40,6 +41,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Ready == nil {
 		o.Ready = func(context.Context) error { return nil }
+	}
+	if o.Metrics == nil {
+		o.Metrics = http.HandlerFunc(nothingHere)
 	}
 	return o
 }
@@ -162,6 +166,10 @@ func (s *Server) noRoute(w http.ResponseWriter, r *http.Request, fallback http.H
 		methodNotAllowed(w, r, allow)
 		return
 	}
+	nothingHere(w, r)
+}
+
+func nothingHere(w http.ResponseWriter, _ *http.Request) {
 	writeProblem(w, newProblem(http.StatusNotFound, distro.CodeNotFound, "there is nothing at this address"))
 }
 

@@ -1,6 +1,6 @@
 // Package scheduler does what happens because time passed: it queues jobs
-// whose time has come, rescues the claims of lost workers, and deletes what
-// was kept long enough.
+// whose time has come, rescues the claims of lost workers, deletes what was
+// kept long enough, and tells when a queue is late or a worker is lost.
 package scheduler
 
 import (
@@ -22,6 +22,10 @@ type Options struct {
 	Retention time.Duration // how long these and the output of a job are kept after the last change
 	MaxOutput int64         // bytes that the output of all jobs may take; 0: no limit
 	Logger    *slog.Logger
+
+	Alerts   Alerts        // is told of late queues and lost workers; nil: nobody is
+	Queues   []string      // that may be late
+	QueueAge time.Duration // the oldest job of a queue may wait so long; 0: for ever
 }
 
 // Scheduler runs the periodic duties of an orchestrator, or of a worker.
@@ -45,6 +49,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		duties.Go(func() { s.prune(ctx) })
 		if s.opts.MaxOutput > 0 {
 			duties.Go(func() { s.fit(ctx) })
+		}
+	}
+	if s.opts.Alerts != nil {
+		duties.Go(func() { s.watchWorkers(ctx) })
+		if s.opts.QueueAge > 0 {
+			duties.Go(func() { s.watchQueues(ctx) })
 		}
 	}
 	duties.Wait()

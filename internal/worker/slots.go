@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -16,11 +17,12 @@ type slots struct {
 	more    sync.Cond // waiting has grown, or closed is set
 	waiting []*task   // in the order of claiming
 	running map[string]*task
+	busy    *atomic.Int64 // how many are running, for others to read
 	closed  bool
 }
 
-func newSlots() *slots {
-	s := &slots{running: map[string]*task{}}
+func newSlots(busy *atomic.Int64) *slots {
+	s := &slots{running: map[string]*task{}, busy: busy}
 	s.more.L = &s.mu
 	return s
 }
@@ -48,6 +50,7 @@ func (s *slots) next(attempt func(*task) *python.Attempt) *task {
 	s.waiting = s.waiting[1:]
 	t.began, t.attempt = time.Now(), attempt(t)
 	s.running[t.claim.Token] = t
+	s.busy.Store(int64(len(s.running)))
 	return t
 }
 
@@ -56,6 +59,7 @@ func (s *slots) done(t *task) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, t.claim.Token)
+	s.busy.Store(int64(len(s.running)))
 }
 
 // close lets the goroutines end that find nothing to do.
@@ -110,6 +114,7 @@ func (s *slots) afterStop(ctx context.Context, t *task, a *python.Attempt) {
 	defer s.mu.Unlock()
 	t.attempt, t.stopped = a, true
 	s.running[t.claim.Token] = t
+	s.busy.Store(int64(len(s.running)))
 	if ctx.Err() != nil {
 		a.Stop(distro.FailureLost, 0)
 	}

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -49,6 +50,7 @@ type Options struct {
 // Worker is a claim loop with slots.
 type Worker struct {
 	opts Options
+	busy atomic.Int64 // slots that run a job
 }
 
 // New returns a worker that is ready to Run.
@@ -61,6 +63,12 @@ func New(opts Options) *Worker {
 	return &Worker{opts: opts}
 }
 
+// Name is what the queue knows the worker by.
+func (w *Worker) Name() string { return w.opts.Worker.Name }
+
+// Slots tells how many jobs the worker runs at a time, and how many it runs now.
+func (w *Worker) Slots() (total, busy int) { return w.opts.Worker.Slots, int(w.busy.Load()) }
+
 // Run works until intake ends, then lets the running jobs end, settles them
 // and returns. When work ends too, the jobs that still run are killed and
 // settled as lost attempts; claims that were never begun go back. It ends by
@@ -70,7 +78,7 @@ func (w *Worker) Run(intake, work context.Context) error {
 	l := &loop{
 		Options:  w.opts,
 		tasks:    map[string]*task{},
-		slots:    newSlots(),
+		slots:    newSlots(&w.busy),
 		ended:    make(chan *task, 4*broker.MaxExchange),
 		replies:  make(chan reply, 1),
 		woken:    make(chan struct{}, 1),
