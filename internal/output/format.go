@@ -186,24 +186,30 @@ func parseMark(line []byte) (mark, bool) {
 		return mark{}, false
 	}
 	f := strings.Fields(string(line))
-	if len(f) != 7 && len(f) != 13 || f[3] != "text" || f[5] != "attempt" {
+	if len(f) < 7 || f[3] != "text" || f[5] != "attempt" {
 		return mark{}, false
 	}
 	number, ok1 := parseCount(f[2])
 	text, ok2 := parseCount(f[4])
 	attempt, err := strconv.Atoi(f[6])
 	m := mark{number, text, origin{attempt: attempt}}
-	if !ok1 || !ok2 || err != nil || number < 1 {
-		return mark{}, false
+	ok := ok1 && ok2 && err == nil && number >= 1 && m.origin.parseRun(f[7:])
+	return m, ok
+}
+
+// parseRun reads what a mark says of a run, which may be nothing.
+func (o *origin) parseRun(f []string) bool {
+	if len(f) == 0 {
+		return true
 	}
-	if len(f) == 7 {
-		return m, true
+	if len(f) != 6 || f[0] != "run" || f[2] != "line" || f[4] != "text" || !runPattern.MatchString(f[1]) {
+		return false
 	}
-	m.origin.run = f[8]
-	m.origin.line, ok1 = parseCount(f[10])
-	m.origin.before, ok2 = parseCount(f[12])
-	ok := f[7] == "run" && f[9] == "line" && f[11] == "text" && runPattern.MatchString(f[8])
-	return m, ok && ok1 && ok2 && m.origin.line >= 1
+	var ok1, ok2 bool
+	o.run = f[1]
+	o.line, ok1 = parseCount(f[3])
+	o.before, ok2 = parseCount(f[5])
+	return ok1 && ok2 && o.line >= 1
 }
 
 // maxCount bounds the numbers of lines and bytes that are believed.

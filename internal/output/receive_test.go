@@ -362,3 +362,35 @@ func FuzzReceive(f *testing.F) {
 		checkOrder(t, read(t, open(t, dir, output.Options{}), 1, 0))
 	})
 }
+
+func TestADraftIsTheSameAsAStoredFragment(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		s := open(t, t.TempDir(), output.Options{})
+		w, copied := s.Writer(run, 3), s.Writer("copy", 3)
+		d := output.NewDraft(3)
+		for range rapid.IntRange(1, 10).Draw(r, "chunks") {
+			stream := rapid.SampledFrom([]output.Stream{output.Stdout, output.Stderr, output.Distro}).Draw(r, "stream")
+			text := rapid.OneOf(rapid.StringMatching(`([a-z]{0,9}\n?){0,4}`), rapid.Just(strings.Repeat("\n", 200))).Draw(r, "text")
+			if d.Write(stream, at, []byte(text)) {
+				write(t, w, stream, text)
+			}
+		}
+		if err := d.CopyTo(copied); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		copied.Close()
+		want, got := fragment(t, s, 1, 1<<20), d.Fragment()
+		again, err := s.Fragment(t.Context(), "copy", 1, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.Lines > 0 && (string(want.Text) != string(got.Text) || string(want.Text) != string(again.Text)) || want.Next != got.Next || want.Lines != got.Lines {
+			r.Fatalf("stored %q\ndraft %q\ncopied %q", want.Text, got.Text, again.Text)
+		}
+	})
+	if d := output.NewDraft(1); d.Write(output.Stdout, at, make([]byte, 10_000)) || d.Write('x', at, []byte("x")) {
+		t.Error("a draft takes what it should not")
+	}
+}

@@ -102,6 +102,23 @@ func TestADeletedJobBeginsAnew(t *testing.T) {
 	wantLines(t, read(t, s, 1, 0), "1 stdout y")
 }
 
+// ageFresh lets files that were written just now look older.
+func ageFresh(t *testing.T, dir string, then time.Time) {
+	t.Helper()
+	for path := range files(t, dir) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(info.ModTime()) > time.Hour {
+			continue
+		}
+		if err := os.Chtimes(path, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestExcessIsTheOldestOutput(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -112,16 +129,7 @@ func TestExcessIsTheOldestOutput(t *testing.T) {
 		w := s.Writer(name, 1)
 		write(t, w, output.Stdout, strings.Repeat("x\n", lines))
 		w.Close()
-		for path := range files(t, dir) {
-			if info, err := os.Stat(path); err != nil {
-				t.Fatal(err)
-			} else if time.Since(info.ModTime()) < time.Hour { // the new one
-				then := at.Add(time.Duration(i) * time.Hour)
-				if err := os.Chtimes(path, then, then); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+		ageFresh(t, dir, at.Add(time.Duration(i)*time.Hour))
 	}
 	before, use, err := s.Excess(t.Context(), 1<<40)
 	if err != nil || !before.IsZero() || use.Jobs != jobs || s.Written() != use.Bytes {

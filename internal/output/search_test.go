@@ -45,6 +45,13 @@ func TestSearchFindsLinesWithTheirNumbersAndCountsThem(t *testing.T) {
 	if found = search(t, s, output.Query{Text: "nothing", From: 100}); found.Found != 1 || len(found.Lines) != 0 || found.Next != 100 {
 		t.Errorf("before the first: %+v", found)
 	}
+}
+
+func TestSearchOfNothingAndWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := open(t, t.TempDir(), output.Options{})
+	w := writer(t, s, 1)
+	write(t, w, output.Stdout, "x\n")
 	if found, err := s.Search(t.Context(), "other", output.Query{Text: "x"}); err != nil || found.Found != 0 || found.Next != 1 {
 		t.Errorf("of a job without output: %+v, %v", found, err)
 	}

@@ -164,17 +164,7 @@ func (m *Mover) look(ctx context.Context, idle bool) {
 		return
 	}
 	m.lookAt = now.Add(lookEvery)
-	silent := map[string][]runKey{}
-	var ids []string
-	for key, r := range m.runs {
-		if now.Sub(r.heardAt) < silentFor || len(ids) == lookCount {
-			continue
-		}
-		if silent[key.jobID] == nil {
-			ids = append(ids, key.jobID)
-		}
-		silent[key.jobID] = append(silent[key.jobID], key)
-	}
+	ids, silent := m.silent(now)
 	if len(ids) == 0 {
 		return
 	}
@@ -198,6 +188,21 @@ func (m *Mover) look(ctx context.Context, idle bool) {
 			m.close(key)
 		}
 	}
+}
+
+// silent returns some of the runs that were not heard of for a while, by job.
+func (m *Mover) silent(now time.Time) (ids []string, runs map[string][]runKey) {
+	runs = map[string][]runKey{}
+	for key, r := range m.runs {
+		if now.Sub(r.heardAt) < silentFor || len(ids) == lookCount {
+			continue
+		}
+		if runs[key.jobID] == nil {
+			ids = append(ids, key.jobID)
+		}
+		runs[key.jobID] = append(runs[key.jobID], key)
+	}
+	return ids, runs
 }
 
 func (m *Mover) close(key runKey) {

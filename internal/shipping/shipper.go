@@ -107,7 +107,7 @@ type Attempt struct {
 // Write appends a chunk of a stream, as output.Writer does.
 func (a *Attempt) Write(stream output.Stream, at time.Time, p []byte) error {
 	a.begin.Do(func() { a.run = a.shipper.begin(a.jobID, a.number) })
-	err := a.run.w.Write(stream, at, p)
+	err := a.run.write(a.shipper.spool, stream, at, p)
 	a.shipper.wrote(a.run, len(p))
 	return err
 }
@@ -125,7 +125,7 @@ func (a *Attempt) Close() {
 	if a.run == nil {
 		return
 	}
-	a.run.w.Close()
+	a.run.close()
 	s := a.shipper
 	if !s.end(a.run) {
 		return
@@ -144,7 +144,11 @@ type run struct {
 	name    string
 	jobID   string
 	attempt int
-	w       *output.Writer
+
+	mu    sync.Mutex
+	draft *output.Draft  // holds all of it while that is little
+	w     *output.Writer // into the spool; nil: the draft has it
+	over  bool           // nothing is written any more
 
 	// Guarded by Shipper.mu.
 	dirtyAt   time.Time // when something was first written that is not sent; zero: nothing was
@@ -163,12 +167,76 @@ type run struct {
 func (s *Shipper) begin(jobID string, attempt int) *run {
 	name := make([]byte, 8)
 	_, _ = rand.Read(name) // never fails: see crypto/rand
-	r := &run{name: hex.EncodeToString(name), jobID: jobID, attempt: attempt, next: 1, settled: make(chan struct{})}
-	r.w = s.spool.Writer(r.name, attempt)
+	r := &run{
+		name: hex.EncodeToString(name), jobID: jobID, attempt: attempt,
+		draft: output.NewDraft(attempt), next: 1, settled: make(chan struct{}),
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.runs[r.name] = r
 	return r
+}
+
+func (r *run) write(spool *output.Store, stream output.Stream, at time.Time, p []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.w == nil && r.draft.Write(stream, at, p) {
+		return nil
+	}
+	if err := r.store(spool); err != nil {
+		return err
+	}
+	return r.w.Write(stream, at, p)
+}
+
+// store moves a draft into the spool. The lock is held.
+func (r *run) store(spool *output.Store) error {
+	if r.w != nil {
+		return nil
+	}
+	r.w = spool.Writer(r.name, r.attempt)
+	if err := r.draft.CopyTo(r.w); err != nil {
+		return err
+	}
+	if r.over {
+		r.w.Close()
+	}
+	return nil
+}
+
+func (r *run) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	if r.w != nil {
+		r.w.Close()
+	}
+}
+
+// fragment returns lines from number from on, and whether they are the last.
+func (r *run) fragment(ctx context.Context, spool *output.Store, from int64) (f output.Fragment, end bool, err error) {
+	r.mu.Lock()
+	over := r.over // before the lines are read: then they are all
+	if over && r.w == nil {
+		defer r.mu.Unlock()
+		return r.draft.Fragment(), true, nil
+	}
+	err = r.store(spool)
+	r.mu.Unlock()
+	if err == nil {
+		f, err = spool.Fragment(ctx, r.name, from, chunkSize)
+	}
+	return f, over && !f.More, err
+}
+
+// delete takes a run out of the spool.
+func (r *run) delete(spool *output.Store) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.w == nil {
+		return nil
+	}
+	return spool.Delete(r.name)
 }
 
 // wrote notes that there is something to send.
@@ -258,7 +326,7 @@ func (s *Shipper) remove(runs []*run) {
 		if r == nil {
 			continue
 		}
-		if err := s.spool.Delete(r.name); err != nil {
+		if err := r.delete(s.spool); err != nil {
 			s.opts.Logger.Warn("output that was sent cannot be deleted", "job_id", r.jobID, "reason", err)
 		}
 	}
@@ -420,16 +488,12 @@ func (s *Shipper) pick(ctx context.Context, due []*run) (pieces []piece, chunks 
 			if next[i] == 0 || len(chunks) == callSize {
 				continue
 			}
-			s.mu.Lock()
-			closed := r.closed // before the fragment: then it is all
-			s.mu.Unlock()
-			f, err := s.spool.Fragment(ctx, r.name, next[i], chunkSize)
+			f, end, err := r.fragment(ctx, s.spool, next[i])
 			if err != nil {
 				s.unreadable(ctx, r, err)
 				next[i] = 0
 				continue
 			}
-			end := closed && !f.More
 			pieces = append(pieces, piece{r, f, end})
 			chunks = append(chunks, output.Chunk{JobID: r.jobID, Run: r.name, Attempt: r.attempt, Text: f.Text, End: end})
 			if next[i] = f.Next; !f.More {
@@ -469,7 +533,7 @@ func (s *Shipper) dirty(runs []*run) {
 // settle notes what became of the pieces of a call.
 func (s *Shipper) settle(pieces []piece, shipped []output.Shipped) {
 	now := time.Now()
-	var sent []*run
+	var sent, kept []*run
 	unwanted := false
 	s.mu.Lock()
 	for i, p := range pieces {
@@ -489,6 +553,7 @@ func (s *Shipper) settle(pieces []piece, shipped []output.Shipped) {
 		case output.ShippedFull:
 			r.pause = min(max(2*r.pause, fullFirst), fullLast)
 			r.dirtyAt, r.notBefore = now, now.Add(r.pause)
+			kept = append(kept, r)
 			if r.closed {
 				r.settle() // whoever reads is told that there is more
 			}
@@ -498,8 +563,21 @@ func (s *Shipper) settle(pieces []piece, shipped []output.Shipped) {
 	}
 	s.mu.Unlock()
 	s.remove(sent)
+	s.keep(kept)
 	if unwanted {
 		s.refused(now)
+	}
+}
+
+// keep moves drafts into the spool: many may have to wait, and not in memory.
+func (s *Shipper) keep(runs []*run) {
+	for _, r := range runs {
+		r.mu.Lock()
+		err := r.store(s.spool)
+		r.mu.Unlock()
+		if err != nil {
+			s.opts.Logger.Error("output of a job cannot be kept in the spool", "job_id", r.jobID, "reason", err)
+		}
 	}
 }
 

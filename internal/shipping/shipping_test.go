@@ -124,8 +124,8 @@ func TestWithoutAReaderNothingIsSentAndLittleIsAsked(t *testing.T) {
 		t.Errorf("%d calls and %d questions", q.shipped, q.asked)
 	}
 	q.mu.Unlock()
-	if left, err := filepath.Glob(filepath.Join(spool, "*", "*.log")); err != nil || len(left) != 1 {
-		t.Errorf("the spool has %q, %v; want that of the open attempt", left, err)
+	if left, err := filepath.Glob(filepath.Join(spool, "*", "*.log")); err != nil || len(left) != 0 {
+		t.Errorf("the spool has %q, %v", left, err)
 	}
 	// Who comes late reads all of what still runs.
 	q.set(func() { q.unread = false })
