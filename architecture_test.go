@@ -41,6 +41,10 @@ func stdOnly(pkg string) bool {
 func reserved() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/rueidis":                       {"internal/broker/redisbroker"},
+		"github.com/jackc/pgx/v5":                        {"internal/sqldb"},
+		"github.com/jackc/pgx/v5/pgconn":                 {"internal/sqldb"},
+		"github.com/jackc/pgx/v5/stdlib":                 {"internal/sqldb"},
+		"github.com/pressly/goose/v3":                    {"internal/sqldb"},
 		"github.com/prometheus/client_golang/prometheus": {"internal/metrics"},
 		"os/exec": {"internal/python"},
 		// Who serves HTTP; metrics, whose one handler is that of a library; and
@@ -196,7 +200,8 @@ func TestTheBinaryHasFewDependenciesAndEachHasAReason(t *testing.T) {
 	t.Parallel()
 	direct := map[string]bool{}
 	for _, goos := range systems() {
-		for _, p := range goList(t, goos, "-deps", "./cmd/distro") {
+		// The store is part of the binary whether or not a command opens one.
+		for _, p := range goList(t, goos, "-deps", "./cmd/distro", "./internal/store") {
 			if p.Module == nil || p.Module.Main {
 				continue
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 // condition is a Filter in the terms of the database: names are numbers, times
@@ -61,6 +63,10 @@ type (
 type builder struct {
 	dialect dialect
 	args    []any
+
+	// window, where it is set, holds the ids of all executions that the
+	// statement looks at, and a good part of what is in it is looked at.
+	window *span
 }
 
 // arg is the placeholder of a value.
@@ -125,15 +131,21 @@ func (c duration) sql(b *builder) string {
 	return negated(c.not) + "(e.took >= " + b.arg(c.from) + " AND e.took <= " + b.arg(c.to) + ")"
 }
 
-// sql asks for the words of one execution after the other: as a scalar, so that
-// PostgreSQL does not look for all that hold the words first.
+// sql asks for the words of one execution after the other, which takes SQLite
+// long: in a window it finds all that hold them first. PostgreSQL is asked for a
+// scalar, so that it does not.
 func (c holds) sql(b *builder) string {
 	question := b.arg(b.dialect.question(c.terms))
-	if b.dialect.engine == "postgres" {
+	switch {
+	case b.dialect.engine == sqldb.Postgres:
 		return negated(c.not) + "COALESCE((SELECT w.words @@ CAST(" + question + "::TEXT AS TSQUERY) FROM " + c.table +
 			" w WHERE w.id = e.id), FALSE)"
+	case b.window != nil:
+		return "e.id " + negated(c.not) + "IN (SELECT w.rowid FROM " + c.table + " w WHERE w." + c.table + " MATCH " + question +
+			" AND w.rowid >= " + b.arg(b.window.from) + " AND w.rowid < " + b.arg(b.window.to) + ")"
+	default:
+		return negated(c.not) + "EXISTS (SELECT 1 FROM " + c.table + " w WHERE w." + c.table + " MATCH " + question + " AND w.rowid = e.id)"
 	}
-	return negated(c.not) + "EXISTS (SELECT 1 FROM " + c.table + " w WHERE w." + c.table + " MATCH " + question + " AND w.rowid = e.id)"
 }
 
 // compile turns a filter into a condition.

@@ -12,7 +12,10 @@ import (
 // few executions as can be: much of the cost of a row is the statement around
 // it. Sizes are few, so that statements are prepared once. first is the first
 // row, which tells PostgreSQL the types of the values, rest are the others.
-func many(ctx context.Context, tx *sqldb.Tx, values [][]any, before, first, rest, after string) error {
+//
+// SQLite gets placeholders without numbers: it looks numbered ones up in a list
+// for each value, which for hundreds of them takes longer than all the rest.
+func (d dialect) many(ctx context.Context, tx *sqldb.Tx, values [][]any, before, first, rest, after string) error {
 	for len(values) > 0 {
 		n := 1
 		for _, size := range []int{32, 8} {
@@ -21,7 +24,10 @@ func many(ctx context.Context, tx *sqldb.Tx, values [][]any, before, first, rest
 				break
 			}
 		}
-		text := numbered(before+first+strings.Repeat(", "+rest, n-1)+after, 1)
+		text := before + first + strings.Repeat(", "+rest, n-1) + after
+		if d.engine == sqldb.Postgres {
+			text = numbered(text, 1)
+		}
 		if _, err := tx.Exec(ctx, text, slices.Concat(values[:n]...)...); err != nil {
 			return err
 		}

@@ -242,14 +242,14 @@ func TestListsAreWhatAFilterAsksForInEitherDatabase(t *testing.T) {
 	for _, p := range places() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
+			o := p.options(t, t.TempDir())
+			s := open(t, o)
 			rapid.Check(t, func(t *rapid.T) {
-				o := p.options(t, tempDir(t))
-				o.Patience = rapid.SampledFrom([]time.Duration{0, time.Nanosecond}).Draw(t, "patience")
-				s, err := store.Open(t.Context(), o)
-				if err != nil {
+				if err := s.Clear(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(func() { _ = s.Close() })
+				patience := rapid.SampledFrom([]time.Duration{0, time.Nanosecond}).Draw(t, "patience")
+				s.Usual(store.Options{Patience: patience})
 				if rapid.Bool().Draw(t, "hurry") {
 					s.Hurry(rapid.SampledFrom([]int{-1, 3}).Draw(t, "few"), rapid.IntRange(0, 5).Draw(t, "recent"), 2)
 				}
@@ -268,7 +268,7 @@ func TestListsAreWhatAFilterAsksForInEitherDatabase(t *testing.T) {
 				}
 				checkAttempts(t, s, truth)
 				for range 12 {
-					checkFilter(t, s, genFilter(3).Draw(t, "filter"), truth, o.Patience == 0)
+					checkFilter(t, s, genFilter(3).Draw(t, "filter"), truth, patience == 0)
 				}
 			})
 		})

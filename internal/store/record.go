@@ -225,15 +225,13 @@ func (r *recording) write(ctx context.Context, changed []*change) error {
 	if err := r.putDetails(ctx, changed); err != nil {
 		return fmt.Errorf("write details: %w", err)
 	}
-	for _, t := range []struct {
-		table string
-		words func(*row) []string
-	}{{argumentTable, (*row).argumentWords}, {errorTable, (*row).errorWords}} {
-		if err := r.index(ctx, t.table, t.words, changed); err != nil {
-			return fmt.Errorf("index words: %w", err)
-		}
+	if err := r.index(ctx, argumentTable, (*row).argumentText, argumentWords, changed); err != nil {
+		return fmt.Errorf("index words of arguments: %w", err)
 	}
-	if err := tallies.write(ctx, r.tx); err != nil {
+	if err := r.index(ctx, errorTable, (*row).errorText, errorWords, changed); err != nil {
+		return fmt.Errorf("index words of errors: %w", err)
+	}
+	if err := tallies.write(ctx, r.tx, r.s.dialect); err != nil {
 		return fmt.Errorf("write counts: %w", err)
 	}
 	return totals.write(ctx, r.tx)
@@ -260,7 +258,7 @@ func (r *recording) put(ctx context.Context, rows []*row) error {
 		}
 		values = append(values, row.values(n))
 	}
-	return many(ctx, r.tx, values, "INSERT INTO distro_executions ("+rowColumns+") VALUES ",
+	return r.s.dialect.many(ctx, r.tx, values, "INSERT INTO distro_executions ("+rowColumns+") VALUES ",
 		repeated("?", columns), repeated("?", columns), " ON CONFLICT (id) DO UPDATE SET "+excluded(rowColumns))
 }
 
@@ -300,7 +298,7 @@ func (r *recording) end(ctx context.Context, rows []*row) error {
 		})
 	}
 	n, t := "CAST(? AS BIGINT)", "CAST(? AS TEXT)"
-	return many(ctx, r.tx, values, `UPDATE distro_executions SET state = v.column2, ended_at = v.column3, took = v.column4,
+	return r.s.dialect.many(ctx, r.tx, values, `UPDATE distro_executions SET state = v.column2, ended_at = v.column3, took = v.column4,
 		result = v.column5, result_flags = v.column6, kind = v.column7, type = v.column8, message = v.column9,
 		exit_code = v.column10, signal = v.column11, peak_memory = v.column12, cpu_time = v.column13,
 		more = v.column14, size = v.column15 FROM (VALUES `,
@@ -330,7 +328,7 @@ func (r *recording) putDetails(ctx context.Context, changed []*change) error {
 	if err := r.s.removeFrom(ctx, r.tx, "distro_details", "id", gone); err != nil {
 		return err
 	}
-	return many(ctx, r.tx, values, "INSERT INTO distro_details (id, result, traceback) VALUES ",
+	return r.s.dialect.many(ctx, r.tx, values, "INSERT INTO distro_details (id, result, traceback) VALUES ",
 		repeated("?", 3), repeated("?", 3), " ON CONFLICT (id) DO UPDATE SET result = excluded.result, traceback = excluded.traceback")
 }
 
@@ -340,32 +338,35 @@ const (
 	errorTable    = "distro_error_words"
 )
 
-func (r *row) argumentWords() []string { return argumentWords(r.e.Arguments) }
+// texts are what words are taken from.
+type texts [2]string
 
-func (r *row) errorWords() []string {
+func (r *row) argumentText() texts { return texts{r.e.Arguments} }
+
+func (r *row) errorText() texts {
 	if r.e.Failure == nil {
-		return nil
+		return texts{}
 	}
-	return errorWords(r.e.Failure.Type, r.e.Failure.Message)
+	return texts{r.e.Failure.Type, r.e.Failure.Message}
 }
 
-// index writes the words of executions where they changed.
-func (r *recording) index(ctx context.Context, table string, of func(*row) []string, changed []*change) error {
+// index writes the words of executions where what they are taken from changed.
+func (r *recording) index(ctx context.Context, table string, text func(*row) texts, words func(texts) []string, changed []*change) error {
 	var values [][]any
 	var gone []int64
 	for _, c := range changed {
-		words := of(c.new)
+		now := text(c.new)
 		if c.old != nil && c.old.id == c.new.id {
-			old := of(c.old)
-			if slices.Equal(words, old) {
+			before := text(c.old)
+			if now == before {
 				continue
 			}
-			if len(old) > 0 {
+			if before != (texts{}) {
 				gone = append(gone, c.new.id)
 			}
 		}
-		if len(words) > 0 {
-			values = append(values, []any{c.new.id, r.s.dialect.document(words)})
+		if found := words(now); len(found) > 0 {
+			values = append(values, []any{c.new.id, r.s.dialect.document(found)})
 		}
 	}
 	id := r.s.dialect.wordsID
@@ -373,7 +374,7 @@ func (r *recording) index(ctx context.Context, table string, of func(*row) []str
 		return err
 	}
 	row := "(?, " + r.s.dialect.wordsValue + ")"
-	return many(ctx, r.tx, values, "INSERT INTO "+table+" ("+id+", words) VALUES ", row, row, "")
+	return r.s.dialect.many(ctx, r.tx, values, "INSERT INTO "+table+" ("+id+", words) VALUES ", row, row, "")
 }
 
 // remove deletes executions with all that belongs to them, except from the

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 // How a search goes about it. What is asked for is first taken apart into
@@ -195,16 +197,24 @@ func (f *finder) find(ctx context.Context, j conjunction) (stopped int64, err er
 	if j.impossible() || f.left() <= 0 {
 		return 0, nil
 	}
-	ways := j.ways()
+	ways, table := j.ways(), j.wordTable()
+	if table != "" && (len(ways) == 0 || ways[0].index != jobIndex) {
+		if rare, err := f.rareWords(ctx, j, table); err != nil || rare || len(ways) == 0 {
+			if err == nil {
+				stopped, err = f.byWords(ctx, j, table)
+			}
+			return stopped, err
+		}
+	}
 	for _, w := range ways {
 		if rare, err := f.rare(ctx, j, w); err != nil || rare {
 			if err == nil {
-				err = f.sort(ctx, j, w)
+				err = f.few(ctx, j, w, table != "")
 			}
 			return 0, err
 		}
 	}
-	if table := j.wordTable(); table != "" {
+	if table != "" {
 		return f.byWords(ctx, j, table)
 	}
 	for _, w := range ways {
@@ -247,6 +257,33 @@ func (f *finder) rare(ctx context.Context, j conjunction, w way) (bool, error) {
 	n := 0
 	err := f.s.db.Row(ctx, text, b.args, &n)
 	return n <= f.s.effort.few, err
+}
+
+// rareWords reports whether few executions hold the words. PostgreSQL could
+// not tell without finding all of them.
+func (f *finder) rareWords(ctx context.Context, j conjunction, table string) (bool, error) {
+	if f.s.dialect.engine == sqldb.Postgres {
+		return false, nil
+	}
+	terms, _ := j.terms(table)
+	b := &builder{dialect: f.s.dialect}
+	text := "SELECT count(*) FROM (SELECT 1 FROM " + table + " w WHERE w." + table + " MATCH " + b.arg(f.s.dialect.question(terms)) +
+		j.bounds(b, "w.rowid") + " LIMIT " + strconv.Itoa(f.s.effort.few+1) + ") c"
+	n := 0
+	err := f.s.db.Row(ctx, text, b.args, &n)
+	return n <= f.s.effort.few, err
+}
+
+// few finds what is asked for among the few that an index names. Whether one of
+// them holds words takes SQLite so long that it is better asked in the list's
+// order, until enough do.
+func (f *finder) few(ctx context.Context, j conjunction, w way, words bool) error {
+	if words && f.s.dialect.engine == sqldb.SQLite {
+		if streams := j.streams(w); len(streams) > 0 && len(streams) <= maxStreams {
+			return f.walk(ctx, j, w, streams)
+		}
+	}
+	return f.sort(ctx, j, w)
 }
 
 // sort reads what an index names, and sorts what is asked for of it.
@@ -346,14 +383,14 @@ func newest(ids []int64, n int) []int64 {
 
 // scan walks the list itself.
 func (f *finder) scan(ctx context.Context, j conjunction) error {
-	b := &builder{dialect: f.s.dialect}
+	b := &builder{dialect: f.s.dialect, window: &span{from: j.lo, to: j.hi}}
 	text := fmt.Sprintf("SELECT e.id FROM distro_executions e%s WHERE %s%s ORDER BY e.id DESC LIMIT %d",
 		f.s.dialect.byPlace(), j.where.sql(b), j.bounds(b, "e.id"), f.left())
 	return f.run(ctx, text, b.args)
 }
 
 // windows runs a search from one part of the list to the next older one, which
-// grow, until enough is found or the time is up.
+// first grow, until enough is found or the time is up.
 func (f *finder) windows(ctx context.Context, j conjunction, search func(context.Context, conjunction) error) (stopped int64, err error) {
 	if len(j.where) == 0 {
 		return 0, search(ctx, j)
@@ -362,11 +399,11 @@ func (f *finder) windows(ctx context.Context, j conjunction, search func(context
 	if err != nil {
 		return 0, err
 	}
-	bottom := max(j.lo, lo)
-	for top := min(j.hi, hi); top > bottom; width *= 4 {
-		part := conjunction{lo: bottom, hi: top, where: j.where}
-		if top-bottom > width {
-			part.lo = top - width
+	widest := 16 * width
+	for top := min(j.hi, hi); top > j.lo; width = min(4*width, widest) {
+		part := conjunction{lo: max(top-width, j.lo), hi: top, where: j.where}
+		if part.lo <= lo {
+			part.lo = j.lo // before it nothing has a time
 		}
 		if err := search(ctx, part); err != nil {
 			return 0, err
@@ -374,17 +411,17 @@ func (f *finder) windows(ctx context.Context, j conjunction, search func(context
 		if top = part.lo; f.left() <= 0 {
 			break
 		}
-		if top > bottom && time.Now().After(f.deadline) {
+		if top > j.lo && time.Now().After(f.deadline) {
 			return top, nil
 		}
-		width = min(width, math.MaxInt64/8)
 	}
 	return 0, nil
 }
 
-// extent is where the list begins and ends, and the width of the first window.
+// extent is where executions that have a time begin and end, and the width of
+// the first window.
 func (f *finder) extent(ctx context.Context) (lo, hi, width int64, err error) {
-	if err := f.s.db.Row(ctx, "SELECT COALESCE(min(id), 0) FROM distro_executions", nil, &lo); err != nil {
+	if err := f.s.db.Row(ctx, "SELECT COALESCE(min(id), 0) FROM distro_executions WHERE id >= $1", []any{ordinals << ordinalBits}, &lo); err != nil {
 		return 0, 0, 0, err
 	}
 	if err := f.s.db.Row(ctx, "SELECT COALESCE(max(id), -1) FROM distro_executions", nil, &hi); err != nil {
@@ -394,7 +431,8 @@ func (f *finder) extent(ctx context.Context) (lo, hi, width int64, err error) {
 	if err := f.s.db.Row(ctx, "SELECT executions FROM distro_totals", nil, &n); err != nil {
 		return 0, 0, 0, err
 	}
-	return lo, hi + 1, max((hi-lo)/max(n, 1), 1) * f.s.effort.window, nil
+	share := float64(f.s.effort.window) / float64(max(n, 1))
+	return lo, hi + 1, int64(min(float64(max(hi-lo, 0))*share+1, math.MaxInt64/64)), nil
 }
 
 // wordTable is the table of words that j asks for, of errors if it can: they
@@ -409,22 +447,26 @@ func (j conjunction) wordTable() string {
 	return table
 }
 
-// byWords walks an index of words.
-func (f *finder) byWords(ctx context.Context, j conjunction, table string) (stopped int64, err error) {
-	var terms []term
-	var parts []int
+// terms are what j asks of a table of words, and where.
+func (j conjunction) terms(table string) (terms []term, parts []int) {
 	for i, c := range j.where {
 		if h, ok := c.(holds); ok && !h.not && h.table == table {
 			terms = append(terms, h.terms...)
 			parts = append(parts, i)
 		}
 	}
+	return terms, parts
+}
+
+// byWords walks an index of words.
+func (f *finder) byWords(ctx context.Context, j conjunction, table string) (stopped int64, err error) {
+	terms, parts := j.terms(table)
 	question, rest := f.s.dialect.question(terms), j.without(parts...)
-	if f.s.dialect.engine == "postgres" {
+	if f.s.dialect.engine == sqldb.Postgres {
 		return 0, f.byUnorderedWords(ctx, j, table, question, rest)
 	}
 	search := func(ctx context.Context, part conjunction) error {
-		b := &builder{dialect: f.s.dialect}
+		b := &builder{dialect: f.s.dialect, window: &span{from: part.lo, to: part.hi}}
 		match := "w." + table + " MATCH " + b.arg(question)
 		from := table + " w WHERE " + match
 		if len(rest) > 0 {

@@ -97,7 +97,7 @@ func (r *recording) countRow(ctx context.Context, t tallies, of *row, n int) err
 	return nil
 }
 
-func (t tallies) write(ctx context.Context, tx *sqldb.Tx) error {
+func (t tallies) write(ctx context.Context, tx *sqldb.Tx, d dialect) error {
 	keys := make([]tally, 0, len(t))
 	for k, n := range t {
 		if n != 0 {
@@ -113,7 +113,7 @@ func (t tallies) write(ctx context.Context, tx *sqldb.Tx) error {
 	for i, k := range keys {
 		values[i] = []any{k.step, k.axis, k.name, k.at, k.state, k.cell, t[k]}
 	}
-	return many(ctx, tx, values, "INSERT INTO distro_tallies (step, axis, name, at, state, cell, n) VALUES ",
+	return d.many(ctx, tx, values, "INSERT INTO distro_tallies (step, axis, name, at, state, cell, n) VALUES ",
 		repeated("?", 7), repeated("?", 7),
 		" ON CONFLICT (step, axis, name, at, state, cell) DO UPDATE SET n = distro_tallies.n + excluded.n")
 }

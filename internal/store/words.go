@@ -28,10 +28,10 @@ func words(text string) []string {
 
 // argumentWords are the words of a call's arguments, and those of keyword
 // arguments again with the name before them.
-func argumentWords(arguments string) []string {
+func argumentWords(arguments texts) []string {
 	var c collector
-	c.addText("", arguments)
-	for name, value := range keywords(arguments) {
+	c.addText("", arguments[0])
+	for name, value := range keywords(arguments[0]) {
 		c.addText(foldName(name)+joiner, value)
 	}
 	return c.words
@@ -39,7 +39,8 @@ func argumentWords(arguments string) []string {
 
 // errorWords are the words of an exception's type and message. The type counts
 // by its parts too: "Timeout" finds JobTimeoutException.
-func errorWords(class, message string) []string {
+func errorWords(failure texts) []string {
+	class, message := failure[0], failure[1]
 	var c collector
 	c.addText("", class)
 	c.addText("", humps(class))
