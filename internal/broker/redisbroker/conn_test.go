@@ -23,7 +23,7 @@ import (
 // redis-py gets to the same database.
 func works(t *testing.T, rawURL string) {
 	t.Helper()
-	b, err := redisbroker.Open(t.Context(), redisbroker.Options{URL: rawURL, Clock: broker.SystemClock()})
+	b, err := redisbroker.Open(t.Context(), redisbroker.Options{URL: rawURL, Clock: broker.SystemClock(), Timeout: 20 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func works(t *testing.T, rawURL string) {
 // refused checks that a URL leads nowhere, and returns why.
 func refused(t *testing.T, rawURL string) error {
 	t.Helper()
-	b, err := redisbroker.Open(t.Context(), redisbroker.Options{URL: rawURL, Clock: broker.SystemClock()})
+	b, err := redisbroker.Open(t.Context(), redisbroker.Options{URL: rawURL, Clock: broker.SystemClock(), Timeout: 20 * time.Second})
 	if err == nil {
 		_ = b.Close()
 		t.Fatal("connected")
