@@ -26,6 +26,7 @@ const (
 	closeWait  = 2 * time.Second // at the end of an attempt, until its output is sent
 	fullFirst  = 10 * time.Millisecond
 	fullLast   = time.Second
+	fullEach   = 20 * time.Millisecond // between the questions of two attempts that found no room
 	retryFirst = 100 * time.Millisecond
 	retryLast  = 2 * time.Second
 	forever    = time.Hour // nothing is to be done until something wakes the loop
@@ -73,6 +74,7 @@ type Shipper struct {
 	// Of the goroutine of Run.
 	resumeAt time.Time // after a failure
 	pause    time.Duration
+	crowd    int // runs that found no room
 }
 
 // NewShipper returns a Shipper that is ready to Run.
@@ -93,77 +95,6 @@ func (s *Shipper) Attempt(jobID string, attempt int) *Attempt {
 	return &Attempt{shipper: s, jobID: jobID, number: attempt}
 }
 
-// Attempt is the output of one attempt on its way. One goroutine per stream
-// may write.
-type Attempt struct {
-	shipper *Shipper
-	jobID   string
-	number  int
-
-	begin sync.Once
-	run   *run // nil: nothing was written
-}
-
-// Write appends a chunk of a stream, as output.Writer does.
-func (a *Attempt) Write(stream output.Stream, at time.Time, p []byte) error {
-	a.begin.Do(func() { a.run = a.shipper.begin(a.jobID, a.number) })
-	err := a.run.write(a.shipper.spool, stream, at, p)
-	a.shipper.wrote(a.run, len(p))
-	return err
-}
-
-// Note appends a line of the worker's own.
-func (a *Attempt) Note(text string) error {
-	return a.Write(output.Distro, time.Now(), []byte(text+"\n"))
-}
-
-// Close ends the output. It returns when all of it is sent, so that whoever
-// hears of the end of the attempt finds it, and soon when that is not possible
-// now. Nothing may be written beside it or after it.
-func (a *Attempt) Close() {
-	a.begin.Do(func() {})
-	if a.run == nil {
-		return
-	}
-	a.run.close()
-	s := a.shipper
-	if !s.end(a.run) {
-		return
-	}
-	timer := time.NewTimer(closeWait)
-	defer timer.Stop()
-	select {
-	case <-a.run.settled:
-	case <-timer.C:
-	case <-s.done:
-	}
-}
-
-// run is what an attempt printed, in the spool under its own name.
-type run struct {
-	name    string
-	jobID   string
-	attempt int
-
-	mu    sync.Mutex
-	draft *output.Draft  // holds all of it while that is little
-	w     *output.Writer // into the spool; nil: the draft has it
-	over  bool           // nothing is written any more
-
-	// Guarded by Shipper.mu.
-	dirtyAt   time.Time // when something was first written that is not sent; zero: nothing was
-	notBefore time.Time // nothing is sent before
-	size      int64     // bytes written
-	closed    bool
-	gone      bool // it is sent, or given up
-
-	settled chan struct{} // closed when Close need not wait any longer
-
-	// Of the goroutine of Run.
-	next  int64         // number of the line to send next
-	pause time.Duration // after a call that found the bounds reached
-}
-
 func (s *Shipper) begin(jobID string, attempt int) *run {
 	name := make([]byte, 8)
 	_, _ = rand.Read(name) // never fails: see crypto/rand
@@ -175,68 +106,6 @@ func (s *Shipper) begin(jobID string, attempt int) *run {
 	defer s.mu.Unlock()
 	s.runs[r.name] = r
 	return r
-}
-
-func (r *run) write(spool *output.Store, stream output.Stream, at time.Time, p []byte) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.w == nil && r.draft.Write(stream, at, p) {
-		return nil
-	}
-	if err := r.store(spool); err != nil {
-		return err
-	}
-	return r.w.Write(stream, at, p)
-}
-
-// store moves a draft into the spool. The lock is held.
-func (r *run) store(spool *output.Store) error {
-	if r.w != nil {
-		return nil
-	}
-	r.w = spool.Writer(r.name, r.attempt)
-	if err := r.draft.CopyTo(r.w); err != nil {
-		return err
-	}
-	if r.over {
-		r.w.Close()
-	}
-	return nil
-}
-
-func (r *run) close() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.over = true
-	if r.w != nil {
-		r.w.Close()
-	}
-}
-
-// fragment returns lines from number from on, and whether they are the last.
-func (r *run) fragment(ctx context.Context, spool *output.Store, from int64) (f output.Fragment, end bool, err error) {
-	r.mu.Lock()
-	over := r.over // before the lines are read: then they are all
-	if over && r.w == nil {
-		defer r.mu.Unlock()
-		return r.draft.Fragment(), true, nil
-	}
-	err = r.store(spool)
-	r.mu.Unlock()
-	if err == nil {
-		f, err = spool.Fragment(ctx, r.name, from, chunkSize)
-	}
-	return f, over && !f.More, err
-}
-
-// delete takes a run out of the spool.
-func (r *run) delete(spool *output.Store) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.w == nil {
-		return nil
-	}
-	return spool.Delete(r.name)
 }
 
 // wrote notes that there is something to send.
@@ -309,15 +178,6 @@ func (s *Shipper) give(r *run) *run {
 		s.ended = slices.DeleteFunc(s.ended, func(r *run) bool { return r.gone })
 	}
 	return r
-}
-
-// settle lets Close return. The lock is held.
-func (r *run) settle() {
-	select {
-	case <-r.settled:
-	default:
-		close(r.settled)
-	}
 }
 
 // remove deletes what the spool has of runs.
@@ -428,7 +288,7 @@ func (s *Shipper) ask(ctx context.Context, now time.Time) time.Duration {
 	}
 	s.recovered(ctx)
 	if !wanted {
-		s.refused(now)
+		s.unwanted(now)
 		return askEvery
 	}
 	s.mu.Lock()
@@ -437,8 +297,8 @@ func (s *Shipper) ask(ctx context.Context, now time.Time) time.Duration {
 	return 0
 }
 
-// refused notes that nobody reads, and gives up what has ended.
-func (s *Shipper) refused(now time.Time) {
+// unwanted notes that nobody reads, and gives up what has ended.
+func (s *Shipper) unwanted(now time.Time) {
 	s.mu.Lock()
 	s.refuse, s.askAt = true, now.Add(askEvery)
 	var lost []*run
@@ -450,13 +310,29 @@ func (s *Shipper) refused(now time.Time) {
 }
 
 // due returns the runs to send from, the one that has waited longest first,
-// and else when there will be one.
+// and else when there will be one. Attempts of one job go one after another.
 func (s *Shipper) due(now time.Time) ([]*run, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	first := map[string]*run{}
+	for _, r := range s.ended {
+		if !r.gone && first[r.jobID] == nil {
+			first[r.jobID] = r
+		}
+	}
 	var list []*run
 	wait := forever
+	s.crowd = 0
 	for _, r := range s.runs {
+		if r.pause > 0 {
+			s.crowd++
+		}
+		if before := first[r.jobID]; before != nil && before != r {
+			if r.closed && before.pause > 0 {
+				r.settle() // its turn comes when there is room
+			}
+			continue
+		}
 		if r.dirtyAt.IsZero() {
 			continue
 		}
@@ -534,12 +410,13 @@ func (s *Shipper) dirty(runs []*run) {
 func (s *Shipper) settle(pieces []piece, shipped []output.Shipped) {
 	now := time.Now()
 	var sent, kept []*run
-	unwanted := false
+	unwanted, room := false, false
 	s.mu.Lock()
 	for i, p := range pieces {
 		r := p.run
 		switch shipped[i] {
 		case output.ShippedTaken:
+			room = room || r.pause > 0
 			r.next, r.pause = p.fragment.Next, 0
 			r.notBefore = now.Add(shipEvery)
 			if p.fragment.Open > longOpen {
@@ -552,7 +429,8 @@ func (s *Shipper) settle(pieces []piece, shipped []output.Shipped) {
 			}
 		case output.ShippedFull:
 			r.pause = min(max(2*r.pause, fullFirst), fullLast)
-			r.dirtyAt, r.notBefore = now, now.Add(r.pause)
+			// However many wait, they do not ask all the time.
+			r.dirtyAt, r.notBefore = now, now.Add(max(r.pause, time.Duration(s.crowd)*fullEach))
 			kept = append(kept, r)
 			if r.closed {
 				r.settle() // whoever reads is told that there is more
@@ -561,11 +439,24 @@ func (s *Shipper) settle(pieces []piece, shipped []output.Shipped) {
 			r.dirtyAt, unwanted = now, true
 		}
 	}
+	if room {
+		s.invite()
+	}
 	s.mu.Unlock()
 	s.remove(sent)
 	s.keep(kept)
 	if unwanted {
-		s.refused(now)
+		s.unwanted(now)
+	}
+}
+
+// invite lets those that found no room ask again soon. The lock is held.
+func (s *Shipper) invite() {
+	soon := time.Now().Add(fullFirst)
+	for _, r := range s.runs {
+		if r.pause > 0 && r.notBefore.After(soon) {
+			r.notBefore = soon
+		}
 	}
 }
 

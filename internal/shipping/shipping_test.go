@@ -158,6 +158,48 @@ func TestAJobDoesNotWaitForRoom(t *testing.T) {
 	awaitText(t, store, "job", func(lines []string, writing bool) bool { return len(lines) == 10_000 && !writing })
 }
 
+func TestAttemptsOfAJobAreSentOneAfterAnother(t *testing.T) {
+	t.Parallel()
+	q := newQueue()
+	q.room = 1
+	ship, _, _ := shipper(t, q)
+	const lines = 3000
+	for attempt := 1; attempt <= 3; attempt++ {
+		a := ship.Attempt("job", attempt)
+		write(t, a, strings.Repeat(strings.Repeat("x", 99)+"\n", lines))
+		a.Close()
+	}
+	store, _ := mover(t, q, t.TempDir())
+	awaitText(t, store, "job", func(got []string, writing bool) bool { return len(got) == 3*lines && !writing })
+	got, _ := texts(t, store, "job")
+	if !slices.IsSorted(got) {
+		t.Error("the attempts are mixed")
+	}
+}
+
+func TestManyThatFindNoRoomAskSeldom(t *testing.T) {
+	t.Parallel()
+	q := newQueue()
+	q.room = 1
+	ship, _, _ := shipper(t, q)
+	const jobs = 200
+	for i := range jobs {
+		a := ship.Attempt(fmt.Sprint("job-", i), 1)
+		write(t, a, "x\n")
+		a.Close()
+	}
+	store, _ := mover(t, q, t.TempDir())
+	for i := range jobs {
+		awaitText(t, store, fmt.Sprint("job-", i), func(lines []string, writing bool) bool { return len(lines) == 1 && !writing })
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.shipped > 10*jobs {
+		t.Errorf("%d calls for %d attempts", q.shipped, jobs)
+	}
+	t.Logf("%d calls for %d attempts", q.shipped, jobs)
+}
+
 func TestWhatIsTooMuchInTheSpoolIsGivenUpOldestFirst(t *testing.T) {
 	t.Parallel()
 	q := newQueue()
