@@ -84,7 +84,7 @@ func writing() []string {
 		"synchronous(normal)",
 		"fullfsync(1)", // macOS: an ordinary sync does not reach the disk there
 		"cache_size(-24000)",
-		"wal_autocheckpoint(4000)",
+		"wal_autocheckpoint(8000)",
 		"journal_size_limit(67108864)",
 	}
 }

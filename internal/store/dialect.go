@@ -20,6 +20,9 @@ type dialect struct {
 	// words, and wordsValue a placeholder's value as such a table wants it.
 	wordsID, wordsValue string
 
+	// wordsAtOnce is how many rows of words are inserted at once.
+	wordsAtOnce int
+
 	// ordered is the id as the indexes hold it that lists are read from.
 	ordered string
 }
@@ -28,10 +31,10 @@ func dialectOf(engine sqldb.Engine) dialect {
 	if engine == sqldb.Postgres {
 		return dialect{
 			engine: engine, lock: "SELECT pg_advisory_xact_lock(4921058)",
-			wordsID: "id", wordsValue: "CAST(CAST(? AS TEXT) AS TSVECTOR)", ordered: "(e.id + 0)",
+			wordsID: "id", wordsValue: "CAST(CAST(? AS TEXT) AS TSVECTOR)", wordsAtOnce: 32, ordered: "(e.id + 0)",
 		}
 	}
-	return dialect{engine: engine, wordsID: "rowid", wordsValue: "?", ordered: "e.id"}
+	return dialect{engine: engine, wordsID: "rowid", wordsValue: "?", wordsAtOnce: 1, ordered: "e.id"}
 }
 
 // indexedBy makes SQLite read a table by an index of ours and no other.

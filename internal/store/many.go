@@ -14,7 +14,9 @@ import (
 // row, which tells PostgreSQL the types of the values, rest are the others.
 //
 // SQLite gets placeholders without numbers: it looks numbered ones up in a list
-// for each value, which for hundreds of them takes longer than all the rest.
+// for each value, which for hundreds of them takes longer than all the rest. And
+// it is spared the means to undo the statement alone, since any error ends the
+// transaction here.
 func (d dialect) many(ctx context.Context, tx *sqldb.Tx, values [][]any, before, first, rest, after string) error {
 	for len(values) > 0 {
 		n := 1
@@ -24,7 +26,7 @@ func (d dialect) many(ctx context.Context, tx *sqldb.Tx, values [][]any, before,
 				break
 			}
 		}
-		text := before + first + strings.Repeat(", "+rest, n-1) + after
+		text := d.unprotected(before) + first + strings.Repeat(", "+rest, n-1) + after
 		if d.engine == sqldb.Postgres {
 			text = numbered(text, 1)
 		}
@@ -34,6 +36,15 @@ func (d dialect) many(ctx context.Context, tx *sqldb.Tx, values [][]any, before,
 		values = values[n:]
 	}
 	return nil
+}
+
+// unprotected is a statement that may leave the transaction rolled back.
+func (d dialect) unprotected(text string) string {
+	if d.engine == sqldb.Postgres {
+		return text
+	}
+	verb, rest, _ := strings.Cut(text, " ")
+	return verb + " OR ROLLBACK " + rest
 }
 
 // repeated is a row of n times the same.

@@ -374,7 +374,14 @@ func (r *recording) index(ctx context.Context, table string, text func(*row) tex
 		return err
 	}
 	row := "(?, " + r.s.dialect.wordsValue + ")"
-	return r.s.dialect.many(ctx, r.tx, values, "INSERT INTO "+table+" ("+id+", words) VALUES ", row, row, "")
+	// One by one on SQLite, which writes what it gathered of an index of words
+	// to disk before any statement of several rows.
+	for part := range slices.Chunk(values, r.s.dialect.wordsAtOnce) {
+		if err := r.s.dialect.many(ctx, r.tx, part, "INSERT INTO "+table+" ("+id+", words) VALUES ", row, row, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // remove deletes executions with all that belongs to them, except from the

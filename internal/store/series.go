@@ -73,21 +73,20 @@ func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
 	if from > to || (to-from)/step > MaxPoints {
 		return nil, fmt.Errorf("series of %d points from %v to %v: %w", (to-from)/step, q.From, q.To, ErrInvalid)
 	}
-	level := int64(stepMinute)
-	if step%stepHour == 0 {
-		level = stepHour
+	level, along := minutes, axisQueue
+	if step%hours.seconds() == 0 {
+		level = hours
 	}
-	axis := axisQueue
 	if q.By == ByFunction {
-		axis = axisFunction
+		along = axisFunction
 	}
-	names, err := s.tallyNames(ctx, q, level, axis)
+	names, err := s.tallyNames(ctx, q)
 	if err != nil {
 		return nil, wrap(err, "find names of series")
 	}
 	lines := map[int64]*line{}
 	for part := range slices.Chunk(names, maxIn) {
-		if err := s.tallies(ctx, tallyQuery{level: level, axis: axis, names: part, from: from, to: to, step: step}, func(name int64) *line {
+		err := s.tallies(ctx, tallyQuery{series: everySeries(part, level, along), from: from, to: to, step: step}, func(name int64) *line {
 			if q.By == ByNothing {
 				name = 0
 			}
@@ -95,7 +94,8 @@ func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
 				lines[name] = &line{points: map[int64]*point{}}
 			}
 			return lines[name]
-		}); err != nil {
+		})
+		if err != nil {
 			return nil, wrap(err, "read series")
 		}
 	}
@@ -106,10 +106,10 @@ func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
 func mod(n, by int64) int64 { return (n%by + by) % by }
 
 // tallyNames are the numbers of the names that a series is of.
-func (s *Store) tallyNames(ctx context.Context, q SeriesQuery, level int64, axis int) ([]int64, error) {
+func (s *Store) tallyNames(ctx context.Context, q SeriesQuery) ([]int64, error) {
 	switch {
 	case len(q.Names) == 0:
-		return tallied(ctx, s.db, level, axis)
+		return tallied(ctx, s.db)
 	case q.By == ByFunction:
 		names, err := collect(ctx, q.Names, s.findFunctions)
 		return unique(names), err
@@ -119,9 +119,7 @@ func (s *Store) tallyNames(ctx context.Context, q SeriesQuery, level int64, axis
 }
 
 type tallyQuery struct {
-	level    int64
-	axis     int
-	names    []int64
+	series   []int64
 	from, to int64
 	step     int64
 }
@@ -137,15 +135,14 @@ type (
 )
 
 func (s *Store) tallies(ctx context.Context, q tallyQuery, of func(name int64) *line) error {
-	var name, at, cell int64
-	var state, n int
-	args := append([]any{q.level, q.axis, q.from, q.to, q.step}, anys(q.names)...)
-	text := `SELECT name, at - at % $5, state, cell, CAST(sum(n) AS BIGINT) FROM distro_tallies
-		WHERE step = $1 AND axis = $2 AND at >= $3 AND at < $4 AND name IN (` + placeholders(6, len(q.names)) + `)
-		GROUP BY 1, 2, 3, 4`
-	return s.db.Query(ctx, text, args, []any{&name, &at, &state, &cell, &n}, func() error {
+	var series, at, cell int64
+	var n int
+	args := append([]any{q.from, q.to, q.step}, anys(q.series)...)
+	text := `SELECT series, at - at % $3, cell, CAST(sum(n) AS BIGINT) FROM distro_tallies
+		WHERE at >= $1 AND at < $2 AND series IN (` + placeholders(4, len(q.series)) + `) GROUP BY 1, 2, 3`
+	return s.db.Query(ctx, text, args, []any{&series, &at, &cell, &n}, func() error {
 		if n > 0 {
-			of(name).add(at, state, cell, n)
+			of(series>>seriesBits).add(at, int(series&7), cell, n)
 		}
 		return nil
 	})

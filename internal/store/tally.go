@@ -10,31 +10,57 @@ import (
 	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
-// Axes along which ended executions are counted.
+// axis is along what ended executions are counted.
+type axis int64
+
 const (
-	axisQueue    = 1
-	axisFunction = 2
+	axisQueue axis = iota
+	axisFunction
 )
 
-// Steps at which they are counted, in seconds. Minutes are kept for days, hours
-// for as long as charts go back.
+// step is at what distance in time they are counted. Minutes are kept for days,
+// hours for as long as charts go back.
+type step int64
+
 const (
-	stepMinute = 60
-	stepHour   = 3600
+	minutes step = iota
+	hours
 )
+
+func steps() []step { return []step{minutes, hours} }
+
+func (s step) seconds() int64 {
+	if s == hours {
+		return 3600
+	}
+	return 60
+}
+
+// seriesBits are those of a series' number below the number of its name.
+const seriesBits = 5
+
+// series is the number of a name's counts.
+func series(name int64, s step, a axis, state int) int64 {
+	return name<<seriesBits | int64(s)<<4 | int64(a)<<3 | int64(state)
+}
+
+// everySeries are the numbers of the counts of names, of all states.
+func everySeries(names []int64, s step, a axis) []int64 {
+	var all []int64
+	for _, name := range names {
+		for state := range states {
+			all = append(all, series(name, s, a, state))
+		}
+	}
+	return all
+}
 
 // waitedCells are the cells of the histogram of how long they waited; those
 // before are of how long they took.
 const waitedCells = 1000
 
-// tally is a row of the counts.
-type tally struct {
-	step, axis int64
-	name       int64
-	at         int64
-	state      int
-	cell       int64
-}
+// tally is the key of a row of the counts.
+type tally struct{ series, at, cell int64 }
 
 // tallies are changes of the counts.
 type tallies map[tally]int
@@ -80,18 +106,16 @@ func (r *recording) countRow(ctx context.Context, t tallies, of *row, n int) err
 	if err != nil {
 		return err
 	}
-	started := !e.StartedAt.IsZero()
-	for _, step := range []int64{stepMinute, stepHour} {
+	state, started := stateNumber(e.State), !e.StartedAt.IsZero()
+	cells := []int64{
+		cell(e.Took(), started), waitedCells + cell(e.Waited(), started && !e.EnqueuedAt.IsZero()),
+	}
+	for _, s := range steps() {
 		seconds := at / 1e6
-		base := tally{step: step, at: seconds - seconds%step, state: stateNumber(e.State)}
-		for _, cell := range []int64{
-			cell(e.Took(), started), waitedCells + cell(e.Waited(), started && !e.EnqueuedAt.IsZero()),
-		} {
-			base.cell = cell
-			base.axis, base.name = axisQueue, queue
-			t[base] += n
-			base.axis, base.name = axisFunction, fn
-			t[base] += n
+		seconds -= seconds % s.seconds()
+		for _, cell := range cells {
+			t[tally{series(queue, s, axisQueue, state), seconds, cell}] += n
+			t[tally{series(fn, s, axisFunction, state), seconds, cell}] += n
 		}
 	}
 	return nil
@@ -106,16 +130,31 @@ func (t tallies) write(ctx context.Context, tx *sqldb.Tx, d dialect) error {
 	}
 	// In the table's order, so that neighbours share a page.
 	slices.SortFunc(keys, func(a, b tally) int {
-		return cmp.Or(cmp.Compare(a.step, b.step), cmp.Compare(a.axis, b.axis), cmp.Compare(a.name, b.name),
-			cmp.Compare(a.at, b.at), cmp.Compare(a.state, b.state), cmp.Compare(a.cell, b.cell))
+		return cmp.Or(cmp.Compare(a.series, b.series), cmp.Compare(a.at, b.at), cmp.Compare(a.cell, b.cell))
 	})
 	values := make([][]any, len(keys))
 	for i, k := range keys {
-		values[i] = []any{k.step, k.axis, k.name, k.at, k.state, k.cell, t[k]}
+		values[i] = []any{k.series, k.at, k.cell, t[k]}
 	}
-	return d.many(ctx, tx, values, "INSERT INTO distro_tallies (step, axis, name, at, state, cell, n) VALUES ",
-		repeated("?", 7), repeated("?", 7),
-		" ON CONFLICT (step, axis, name, at, state, cell) DO UPDATE SET n = distro_tallies.n + excluded.n")
+	return d.many(ctx, tx, values, "INSERT INTO distro_tallies (series, at, cell, n) VALUES ", repeated("?", 4), repeated("?", 4),
+		" ON CONFLICT (series, at, cell) DO UPDATE SET n = distro_tallies.n + excluded.n")
+}
+
+// tallied are numbers of names that have counts of any kind, found by skipping
+// from one to the next.
+func tallied(ctx context.Context, on reader) ([]int64, error) {
+	var names []int64
+	var name int64
+	err := on.Query(ctx, `WITH RECURSIVE found (series) AS (
+			SELECT min(series) FROM distro_tallies
+			UNION ALL
+			SELECT (SELECT min(t.series) FROM distro_tallies t WHERE t.series >= ((f.series >> 5) + 1) << 5)
+			FROM found f WHERE f.series IS NOT NULL)
+		SELECT series >> 5 FROM found WHERE series IS NOT NULL`, nil, []any{&name}, func() error {
+		names = append(names, name)
+		return nil
+	})
+	return names, err
 }
 
 // totals are changes of how much there is.

@@ -113,39 +113,19 @@ func (s *Store) trimRest(ctx context.Context, tx *sqldb.Tx, now time.Time, limit
 
 // trimTallies deletes counts that are too old.
 func (s *Store) trimTallies(ctx context.Context, tx *sqldb.Tx, now time.Time) error {
-	for step, age := range map[int64]time.Duration{stepMinute: keepMinutes, stepHour: keepHours} {
-		bound := now.Add(-age).Unix()
-		for _, axis := range []int{axisQueue, axisFunction} {
-			names, err := tallied(ctx, tx, step, axis)
+	names, err := tallied(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("list counts: %w", err)
+	}
+	for step, age := range map[step]time.Duration{minutes: keepMinutes, hours: keepHours} {
+		for part := range slices.Chunk(names, maxIn/states/2) {
+			all := slices.Concat(everySeries(part, step, axisQueue), everySeries(part, step, axisFunction))
+			_, err := tx.Exec(ctx, "DELETE FROM distro_tallies WHERE at < $1 AND series IN ("+placeholders(2, len(all))+")",
+				append([]any{now.Add(-age).Unix()}, anys(all)...)...)
 			if err != nil {
-				return fmt.Errorf("list counts: %w", err)
-			}
-			for part := range slices.Chunk(names, maxIn) {
-				args := append([]any{step, axis, bound}, anys(part)...)
-				_, err := tx.Exec(ctx, "DELETE FROM distro_tallies WHERE step = $1 AND axis = $2 AND at < $3 AND name IN ("+
-					placeholders(4, len(part))+")", args...)
-				if err != nil {
-					return fmt.Errorf("delete old counts: %w", err)
-				}
+				return fmt.Errorf("delete old counts: %w", err)
 			}
 		}
 	}
 	return nil
-}
-
-// tallied are the names that have counts, found by skipping from one to the
-// next.
-func tallied(ctx context.Context, on reader, step int64, axis int) ([]int64, error) {
-	var names []int64
-	var name int64
-	err := on.Query(ctx, `WITH RECURSIVE found (name) AS (
-			SELECT min(name) FROM distro_tallies WHERE step = $1 AND axis = $2
-			UNION ALL
-			SELECT (SELECT min(t.name) FROM distro_tallies t WHERE t.step = $1 AND t.axis = $2 AND t.name > f.name)
-			FROM found f WHERE f.name IS NOT NULL)
-		SELECT name FROM found WHERE name IS NOT NULL`, []any{step, axis}, []any{&name}, func() error {
-		names = append(names, name)
-		return nil
-	})
-	return names, err
 }

@@ -80,16 +80,14 @@ CREATE TABLE distro_totals (
 	bytes      BIGINT NOT NULL
 );
 INSERT INTO distro_totals VALUES (1, 0, 0);
--- Ended executions by minute and hour, by queue (axis 1) and function (axis 2).
+-- Ended executions by minute and hour, by queue and function. A series is a name's
+-- number, and in its lowest five bits: whether by hour, whether by function, state.
 CREATE TABLE distro_tallies (
-	step  BIGINT NOT NULL, -- 60 or 3600 seconds
-	axis  BIGINT NOT NULL,
-	name  BIGINT NOT NULL,
-	at    BIGINT NOT NULL, -- seconds UTC, a multiple of step
-	state BIGINT NOT NULL,
-	cell  BIGINT NOT NULL, -- of the histogram of how long they took, from 1000 of how long they waited
-	n     BIGINT NOT NULL,
-	PRIMARY KEY (step, axis, name, at, state, cell)
+	series BIGINT NOT NULL,
+	at     BIGINT NOT NULL, -- seconds UTC, a whole minute or hour
+	cell   BIGINT NOT NULL, -- of the histogram of how long they took, from 1000 on of how long they waited
+	n      BIGINT NOT NULL,
+	PRIMARY KEY (series, at, cell)
 );
 CREATE TABLE distro_operations (
 	id         TEXT    PRIMARY KEY,

@@ -69,16 +69,14 @@ CREATE TABLE distro_totals (
 	bytes      INTEGER NOT NULL
 );
 INSERT INTO distro_totals VALUES (1, 0, 0);
--- Ended executions by minute and hour, by queue (axis 1) and function (axis 2).
+-- Ended executions by minute and hour, by queue and function. A series is a name's
+-- number, and in its lowest five bits: whether by hour, whether by function, state.
 CREATE TABLE distro_tallies (
-	step  INTEGER NOT NULL, -- 60 or 3600 seconds
-	axis  INTEGER NOT NULL,
-	name  INTEGER NOT NULL,
-	at    INTEGER NOT NULL, -- seconds UTC, a multiple of step
-	state INTEGER NOT NULL,
-	cell  INTEGER NOT NULL, -- of the histogram of how long they took, from 1000 of how long they waited
-	n     INTEGER NOT NULL,
-	PRIMARY KEY (step, axis, name, at, state, cell)
+	series INTEGER NOT NULL,
+	at     INTEGER NOT NULL, -- seconds UTC, a whole minute or hour
+	cell   INTEGER NOT NULL, -- of the histogram of how long they took, from 1000 on of how long they waited
+	n      INTEGER NOT NULL,
+	PRIMARY KEY (series, at, cell)
 ) WITHOUT ROWID;
 CREATE TABLE distro_operations (
 	id         TEXT    PRIMARY KEY,
