@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	dialTimeout = time.Second
+	dialTimeout = 1500 * time.Millisecond
 	// silence is how long a connection that owes answers may say nothing until
 	// it is given up. Calls give up earlier.
 	silence = 5 * time.Second
