@@ -103,14 +103,14 @@ cross:
 	done
 
 unit:
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -v -F -x -e "$$($(GO) list $(RACED:%=./%))" | grep -v '/internal/e2e$$')
+	$(GO) test -timeout 30m $(TESTFLAGS) $$($(GO) list ./... | grep -v -F -x -e "$$($(GO) list $(RACED:%=./%))" | grep -v '/internal/e2e$$')
 
 race:
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(RACED:%=./%)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(RACED:%=./%)
 
 # The binary as users run it.
 e2e: build
-	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e/...
+	$(GO) test -count=1 -timeout 30m $(TESTFLAGS) ./internal/e2e/...
 
 $(LINT):
 	@mkdir -p bin
