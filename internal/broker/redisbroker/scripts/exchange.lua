@@ -50,9 +50,11 @@ else
 end
 call('HSET', PROCESS .. process, 'beat', whole(beat), 'seen', now_text)
 if info ~= '' then call('HSET', PROCESS .. process, 'info', info) end
-if info ~= '' and draining then
+if info ~= '' and draining then -- RQ notes it of a worker that still runs a job
 	for _, worker in ipairs(call('SMEMBERS', SLOTS .. process)) do
-		call('HSET', WORKER .. worker, 'shutdown_requested_date', now_text)
+		if call('HEXISTS', WORKER .. worker, 'current_job') == 1 then
+			call('HSET', WORKER .. worker, 'shutdown_requested_date', now_text)
+		end
 	end
 end
 
