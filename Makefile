@@ -12,8 +12,9 @@ VCS   := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
 
 # Tests of these packages run with the race detector.
-RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/python/... \
-         internal/redistest/... internal/scheduler/... internal/service/... internal/webhook/... internal/worker/...
+RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/pgtest/... internal/python/... \
+         internal/recorder/... internal/redistest/... internal/scheduler/... internal/service/... internal/shipping/... internal/sqldb/... \
+         internal/store/... internal/webhook/... internal/worker/...
 
 # Systems the binary is built for beside this one.
 SYSTEMS := windows/amd64 darwin/arm64
@@ -65,13 +66,16 @@ tools-python:
 	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) is missing: install Python 3.9 or newer' >&2; exit 1; }
 
 # What tests need beside Go and Python: strace, gcc for the race detector, and
-# Redis, RQ and Celery as the system packages them, for the system's own Python.
+# Redis, PostgreSQL, RQ and Celery as the system packages them, the latter for the
+# system's own Python. PostgreSQL's package is kept from making and starting a
+# cluster: tests start their own.
 tools-test:
 	@[ "$$(uname -s)" = Linux ] || exit 0; \
 	missing=; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || missing="$$missing gcc libc6-dev"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing="$$missing postgresql"; \
 	for package in rq celery; do \
 		/usr/bin/python3 -c "import $$package" 2>/dev/null || missing="$$missing python3-$$package"; \
 	done; \
@@ -80,7 +84,10 @@ tools-test:
 		echo "make: missing:$$missing: install them, or run make test as root" >&2; exit 1; \
 	fi; \
 	echo "installing$$missing"; \
-	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	no_cluster=/etc/postgresql-common/createcluster.d/no-cluster.conf; \
+	$(SUDO) mkdir -p $${no_cluster%/*} && echo 'create_main_cluster = false' | $(SUDO) tee $$no_cluster >/dev/null; \
+	$(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	status=$$?; $(SUDO) rm -f $$no_cluster; exit $$status
 
 format:
 	@files=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
@@ -96,14 +103,14 @@ cross:
 	done
 
 unit:
-	$(GO) test $(TESTFLAGS) $$($(GO) list ./... | grep -v -F -x -e "$$($(GO) list $(RACED:%=./%))" | grep -v '/internal/e2e$$')
+	$(GO) test -timeout 30m $(TESTFLAGS) $$($(GO) list ./... | grep -v -F -x -e "$$($(GO) list $(RACED:%=./%))" | grep -v '/internal/e2e$$')
 
 race:
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(RACED:%=./%)
+	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(RACED:%=./%)
 
 # The binary as users run it.
 e2e: build
-	$(GO) test -count=1 $(TESTFLAGS) ./internal/e2e/...
+	$(GO) test -count=1 -timeout 30m $(TESTFLAGS) ./internal/e2e/...
 
 $(LINT):
 	@mkdir -p bin

@@ -22,8 +22,9 @@ func rows() map[string]int {
 		"":                0,
 		"internal/broker": 1, "internal/config": 1, "internal/event": 1, "internal/output": 1,
 		"internal/pickle": 1, "internal/search": 1, "internal/service/jsonscan": 1, "internal/sqldb": 1,
-		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2, "internal/store": 2, "internal/webhook": 2,
-		"internal/recorder": 3, "internal/scheduler": 3, "internal/service": 3, "internal/worker": 3,
+		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2,
+		"internal/store": 2, "internal/webhook": 2,
+		"internal/recorder": 3, "internal/scheduler": 3, "internal/service": 3, "internal/shipping": 3, "internal/worker": 3,
 		"internal/dashboard": 4, "internal/httpapi": 4, "web": 4,
 		"internal/app": 5,
 		"cmd/distro":   6,
@@ -40,6 +41,10 @@ func stdOnly(pkg string) bool {
 func reserved() map[string][]string {
 	return map[string][]string{
 		"github.com/redis/rueidis":                       {"internal/broker/redisbroker"},
+		"github.com/jackc/pgx/v5":                        {"internal/sqldb"},
+		"github.com/jackc/pgx/v5/pgconn":                 {"internal/sqldb"},
+		"github.com/jackc/pgx/v5/stdlib":                 {"internal/sqldb"},
+		"github.com/pressly/goose/v3":                    {"internal/sqldb"},
 		"github.com/prometheus/client_golang/prometheus": {"internal/metrics"},
 		"os/exec": {"internal/python"},
 		// Who serves HTTP; metrics, whose one handler is that of a library; and
@@ -120,7 +125,7 @@ func isTool(p listed) bool {
 // isSuite reports whether a package holds tests that other packages call, or
 // what such tests need beside them: only tests import it.
 func isSuite(pkg string) bool {
-	return slices.Contains([]string{"brokertest", "redistest"}, path.Base(pkg))
+	return slices.Contains([]string{"brokertest", "pgtest", "redistest"}, path.Base(pkg))
 }
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {
@@ -195,7 +200,8 @@ func TestTheBinaryHasFewDependenciesAndEachHasAReason(t *testing.T) {
 	t.Parallel()
 	direct := map[string]bool{}
 	for _, goos := range systems() {
-		for _, p := range goList(t, goos, "-deps", "./cmd/distro") {
+		// The store is part of the binary whether or not a command opens one.
+		for _, p := range goList(t, goos, "-deps", "./cmd/distro", "./internal/store") {
 			if p.Module == nil || p.Module.Main {
 				continue
 			}

@@ -17,6 +17,18 @@ const (
 	SerializerPickle = "pickle"
 )
 
+// Triggers of jobs.
+const (
+	TriggerAPI      = "api"      // a request that runs it now
+	TriggerSchedule = "schedule" // a request that runs it later
+	TriggerCLI      = "cli"      // the command line
+	TriggerRerun    = "rerun"    // somebody ran an earlier job again
+	TriggerRQ       = "rq"       // a producer that uses RQ
+)
+
+// MaxCaller is the longest Job.Caller, in bytes; what is longer is cut.
+const MaxCaller = 128
+
 // Payload is the encoded call: RQ's tuple (function name, instance, args,
 // kwargs). Go never decodes a pickle of it to run it; the job's own process
 // does.
@@ -31,6 +43,9 @@ type Job struct {
 	Queue    string
 	Function string // dotted: module.function or module.Class.method; empty where the payload does not tell
 	Payload  Payload
+
+	Trigger string // what made it: one of the triggers below; empty: not known, as of what producers of RQ made
+	Caller  string // who asked for it, for people: at most MaxCaller bytes
 
 	// Fingerprint identifies the request that made the job. A second Enqueue
 	// of the same ID is a repetition when it matches, else a conflict. Empty:
@@ -85,6 +100,7 @@ type Callback struct {
 type Result struct {
 	Outcome   Outcome
 	Attempt   int
+	Run       string // tells the attempts of a job apart, as Execution.Run; set where it is read
 	Worker    string
 	StartedAt time.Time
 	EndedAt   time.Time

@@ -177,6 +177,7 @@ func (c *client) request(ctx context.Context, method, path string, query url.Val
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
+	req.Header.Set("User-Agent", httpapi.CommandLineAgent+readBuild().Version)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

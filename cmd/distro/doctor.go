@@ -83,6 +83,11 @@ func (f *settingFlags) examine(cmd *cobra.Command, con *console) []finding {
 	} else {
 		findings = append(findings, checkDatabase(cmd.Context(), filepath.Join(cfg.DataDir, "queue.db")))
 	}
+	if cfg.PostgreURL != "" {
+		findings = append(findings, checkHistory(cmd.Context(), cfg.PostgreURL))
+	} else {
+		findings = append(findings, checkDatabase(cmd.Context(), filepath.Join(cfg.DataDir, "history.db")))
+	}
 	return append(findings, checkPort(cmd.Context(), "listen", cfg.Listen), checkPort(cmd.Context(), "dashboard_listen", cfg.DashboardListen))
 }
 
@@ -97,9 +102,6 @@ func checkSettings(ctx context.Context, cfg config.Config) []finding {
 	}
 	for _, warning := range warnings {
 		list = append(list, warn("access", "%s", warning))
-	}
-	for _, notice := range cfg.Notices() {
-		list = append(list, warn("settings", "%s", notice))
 	}
 	if line := app.ForgottenRedis(ctx, cfg, app.LocalRedis); line != "" {
 		list = append(list, warn("redis", "%s", line))

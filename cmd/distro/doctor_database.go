@@ -12,12 +12,26 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 // databaseCheckTime bounds the reading of a large database.
 const databaseCheckTime = 5 * time.Second
 
-// checkDatabase opens the embedded queue, which a running orchestrator may
+// checkHistory connects to the PostgreSQL of the history.
+func checkHistory(ctx context.Context, url string) finding {
+	const check = "history"
+	ctx, cancel := context.WithTimeout(ctx, databaseCheckTime)
+	defer cancel()
+	where, err := sqldb.PingPostgres(ctx, url)
+	if err != nil {
+		return fail(check, "%v", err)
+	}
+	return fine(check, "PostgreSQL %s", where)
+}
+
+// checkDatabase opens the embedded queue or history, which a running orchestrator may
 // own, and lets SQLite look for damage.
 func checkDatabase(ctx context.Context, path string) finding {
 	const check = "database"

@@ -39,12 +39,7 @@ func (f *settingFlags) add(cmd *cobra.Command) {
 		}
 		value := &settingValue{hint: s.Hint}
 		f.values[s.Name] = value
-		usage := s.Meaning
-		if s.Later {
-			usage += " (used from a later version on)"
-		} else {
-			usage += fmt.Sprintf(" (default %s)", s.Default)
-		}
+		usage := s.Meaning + fmt.Sprintf(" (default %s)", s.Default)
 		cmd.Flags().Var(value, s.Flag, strings.ReplaceAll(usage, "`", ""))
 	}
 }

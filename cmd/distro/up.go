@@ -51,7 +51,7 @@ func (con *console) serve(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range append(warnings, cfg.Notices()...) {
+	for _, warning := range warnings {
 		logger.WarnContext(ctx, warning)
 	}
 	a, err := app.New(ctx, app.Options{

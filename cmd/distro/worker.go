@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/distro-orchestrator/distro/internal/app"
+	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
 )
 
 func newWorker(con *console) *cobra.Command {
@@ -106,8 +107,12 @@ func (f *workerFlags) options(con *console, cmd *cobra.Command, queues []string)
 			distinct = append(distinct, queue)
 		}
 	}
+	redis, origin := f.redisURL(con.getenv)
+	if err := redisbroker.CheckURL(redis); err != nil {
+		return app.WorkerOptions{}, usage("%s: %v", origin, err)
+	}
 	return app.WorkerOptions{
-		URL: f.redisURL(con.getenv), Queues: distinct, Name: f.name, Slots: f.concurrency,
+		URL: redis, Queues: distinct, Name: f.name, Slots: f.concurrency,
 		Modules: modules, WorkDir: here, Path: path, Python: f.python, Isolation: f.isolation,
 		Serializer: f.serializer, KillGrace: killGrace,
 		Strategy: f.strategy(), Burst: f.burst, MaxJobs: f.maxJobs, MaxIdle: whole(f.maxIdle), Schedule: f.schedule,
@@ -125,7 +130,7 @@ func folder(flag, here, name string) (string, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:
-		return "", usage("%s: %v", flag, cause(err))
+		return "", usage("%s: %s: %v", flag, name, cause(err))
 	case !info.IsDir():
 		return "", usage("%s: %s is not a folder", flag, name)
 	}

@@ -183,10 +183,10 @@ func (f *workerFlags) check(con *console, cmd *cobra.Command) error {
 		return distro.Errorf(distro.CodeConflict, "--dequeue-strategy: %q is none: use default, round_robin or random", f.dequeue)
 	case f.isolation != "" && !slices.Contains([]string{"fork", "pool", "spawn"}, f.isolation):
 		return usage("--isolation: %q is not fork, pool or spawn", f.isolation)
-	case f.concurrency < 1 || f.concurrency > 1000:
-		return usage("--concurrency: %d is not from 1 to 1000", f.concurrency)
-	case f.resultTTL < -1:
-		return usage("--results-ttl: %d is not -1 or more", f.resultTTL)
+	case f.concurrency < 1 || f.concurrency > maxConcurrency:
+		return usage("--concurrency: %d is not from 1 to %d: start more workers beside", f.concurrency, maxConcurrency)
+	case f.resultTTL < -1 || f.resultTTL > maxSeconds:
+		return usage("--results-ttl: %d is not from -1 to %d", f.resultTTL, maxSeconds)
 	case !namePattern.MatchString(f.name):
 		return usage("--name: %q is not a word of at most 200 characters", f.name)
 	case !dottedPattern.MatchString(f.serializer):
@@ -195,8 +195,8 @@ func (f *workerFlags) check(con *console, cmd *cobra.Command) error {
 	for flag, n := range map[string]int{
 		"max-jobs": f.maxJobs, "max-idle-time": f.maxIdle, "worker-ttl": f.workerTTL, "job-monitoring-interval": f.monitorEvery,
 	} {
-		if cmd.Flags().Changed(flag) && n < 1 {
-			return usage("--%s: %d is not 1 or more", flag, n)
+		if cmd.Flags().Changed(flag) && (n < 1 || n > maxSeconds) {
+			return usage("--%s: %d is not from 1 to %d", flag, n, maxSeconds)
 		}
 	}
 	return nil
@@ -251,13 +251,26 @@ func resultTTL(cmd *cobra.Command, seconds int) time.Duration {
 	return max(whole(seconds), time.Second)
 }
 
-// redisURL finds the Redis where RQ does.
-func (f *workerFlags) redisURL(getenv func(string) string) string {
-	for _, url := range []string{f.url, getenv("RQ_REDIS_URL"), getenv("REDIS_URL")} {
-		if url != "" {
-			return url
+// Bounds of numbers on the command line.
+const (
+	maxConcurrency = 100           // each slot is a worker for RQ, kept up in one call
+	maxSeconds     = 10 * 31536000 // 10 years
+)
+
+// redisURL finds the Redis where RQ does, and says what named it.
+func (f *workerFlags) redisURL(getenv func(string) string) (redis, origin string) {
+	for _, from := range [][2]string{
+		{f.url, "--url"}, {getenv("RQ_REDIS_URL"), "RQ_REDIS_URL"}, {getenv("REDIS_URL"), "REDIS_URL"},
+	} {
+		if from[0] != "" {
+			return from[0], from[1]
 		}
 	}
+	return redisParts(getenv), "REDIS_HOST and the like"
+}
+
+// redisParts puts the URL together that RQ's variables spell out.
+func redisParts(getenv func(string) string) string {
 	host, port, db, password := getenv("REDIS_HOST"), getenv("REDIS_PORT"), getenv("REDIS_DB"), getenv("REDIS_PASSWORD")
 	secure := slices.Contains([]string{"y", "yes", "t", "true", "on", "1"}, strings.ToLower(getenv("REDIS_SSL")))
 	if host+port+db+password == "" && !secure {

@@ -31,7 +31,7 @@ func TestTheRedisOfAWorkerIsFoundWhereRQFindsIt(t *testing.T) {
 	} {
 		f := workerFlags{url: tt.flag}
 		con := newConsole(tt.environ, nil, io.Discard, io.Discard)
-		if got := f.redisURL(con.getenv); got != tt.want {
+		if got, _ := f.redisURL(con.getenv); got != tt.want {
 			t.Errorf("--url %q, %q: got %s, want %s", tt.flag, tt.environ, got, tt.want)
 		}
 	}

@@ -22,8 +22,11 @@ import (
 	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
+	"github.com/distro-orchestrator/distro/internal/recorder"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
 	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/shipping"
+	"github.com/distro-orchestrator/distro/internal/store"
 	"github.com/distro-orchestrator/distro/internal/webhook"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
@@ -43,9 +46,14 @@ type App struct {
 	runners   *python.Runners // nil without workers
 	worker    *worker.Worker  // nil without workers
 	scheduler *scheduler.Scheduler
+	mover     *shipping.Mover // nil: all workers are in this process
 	api       *httpapi.Server
 	listener  net.Listener
 	tls       *tls.Config // nil: none
+	queue     queue
+	service   *service.Service
+	history   *store.Store
+	recorder  *recorder.Recorder
 	metrics   *metrics.Metrics
 	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
@@ -67,9 +75,15 @@ func New(ctx context.Context, opts Options) (*App, error) {
 // open is one straight line, so that it reads as the list of what there is.
 func (a *App) open(ctx context.Context) error {
 	cfg, log, clock := a.opts.Config, a.opts.Logger, broker.SystemClock()
-	if err := a.openDataDir(); err != nil {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data_dir: %w", err)
+	}
+	lock, err := lockDir(cfg.DataDir)
+	if err != nil {
 		return err
 	}
+	a.closers.add("data_dir", lock.unlock)
+
 	interpreter, err := python.FindInterpreter(ctx, python.InterpreterOptions{
 		Setting: cfg.Python, ModulesDir: cfg.ModulesPath, VirtualEnv: getenv(a.opts.Environ, "VIRTUAL_ENV"),
 	})
@@ -85,7 +99,8 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.closers.add("queue", queue.close)
 	queue.Broker = a.metrics.Broker(queue.Broker)
-	printed, err := output.Open(filepath.Join(cfg.DataDir, "output"), output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
+	a.queue = queue
+	printed, err := a.openOutput(queue)
 	if err != nil {
 		return err
 	}
@@ -99,17 +114,42 @@ func (a *App) open(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.openScheduler(queue, printed, clock); err != nil {
+	if err := a.openWebhook(); err != nil {
 		return err
 	}
+	if err := a.openHistory(ctx); err != nil {
+		return err
+	}
+	a.openScheduler(printed)
+	return a.openAPI(ctx, catalog, printed)
+}
+
+// openScheduler makes what is done because time passed.
+func (a *App) openScheduler(printed *output.Store) {
+	cfg := a.opts.Config
+	periodic := scheduler.Options{
+		Broker: a.queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: broker.SystemClock(),
+		Retention: cfg.Retention, MaxOutput: maxAllOutput, History: a.history, Keep: store.Retention{MaxAge: cfg.Retention}, Logger: a.opts.Logger,
+	}
+	if a.webhook != nil {
+		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
+	}
+	a.scheduler = scheduler.New(periodic)
+}
+
+// openAPI puts the services together that the API offers, and opens its port.
+func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *output.Store) error {
+	cfg, log := a.opts.Config, a.opts.Logger
 	operations, err := service.New(service.Options{
-		Broker: queue, Catalog: catalog, Output: printed, Queues: cfg.Queues,
+		Broker: a.queue, Catalog: catalog, Output: printed, Arrivals: a.queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
+		History: a.history, Behind: a.recorder.Behind,
 	})
 	if err != nil {
 		return err
 	}
+	a.service = operations
 	token := cfg.AuthToken
 	if cfg.Auth == config.AuthNone {
 		token = ""
@@ -117,7 +157,7 @@ func (a *App) open(ctx context.Context) error {
 	a.api, err = httpapi.New(httpapi.Options{
 		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
-		Metrics: a.metrics.Handler(a.sources(queue, clock)),
+		Metrics: a.metrics.Handler(a.sources(a.queue, broker.SystemClock())),
 	})
 	if err != nil {
 		return err
@@ -133,6 +173,27 @@ func (a *App) open(ctx context.Context) error {
 	return nil
 }
 
+// maxAllOutput is how many bytes the output of all jobs takes at most; then the
+// oldest goes before its retention is over.
+const maxAllOutput = 20 << 30
+
+// openOutput opens the output of jobs, and lets that of workers on other hosts
+// come to it.
+func (a *App) openOutput(queue queue) (*output.Store, error) {
+	cfg, log := a.opts.Config, a.opts.Logger
+	dir := filepath.Join(cfg.DataDir, "output")
+	printed, err := output.Open(dir, output.Options{MaxPerJob: cfg.MaxOutput, Logger: log})
+	if err != nil || queue.output == nil {
+		return printed, err
+	}
+	name, err := storeName(dir)
+	if err != nil {
+		return nil, err
+	}
+	a.mover = shipping.NewMover(shipping.MoverOptions{Inbox: queue.output, Jobs: queue, Store: printed, Name: name, Logger: log})
+	return printed, nil
+}
+
 // sources are what a scrape reads.
 func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
 	from := metrics.Sources{Queue: queue, Clock: clock}
@@ -140,19 +201,6 @@ func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
 		from.Worker, from.Slots = a.worker.Name(), a.worker.Slots
 	}
 	return from
-}
-
-func (a *App) openDataDir() error {
-	dir := a.opts.Config.DataDir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make data_dir: %w", err)
-	}
-	lock, err := lockDir(dir)
-	if err != nil {
-		return err
-	}
-	a.closers.add("data_dir", lock.unlock)
-	return nil
 }
 
 // loadTLS reads the certificate of the API; nil: it is served without TLS.
@@ -198,24 +246,16 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 	return nil
 }
 
-// openScheduler makes the scheduler, and what it tells where the settings name
-// somebody to be told.
-func (a *App) openScheduler(queue broker.Broker, printed *output.Store, clock broker.Clock) (err error) {
-	cfg, log := a.opts.Config, a.opts.Logger
-	opts := scheduler.Options{
-		Broker: queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: clock, Retention: cfg.Retention, Logger: log,
+func (a *App) openWebhook() (err error) {
+	cfg := a.opts.Config
+	if cfg.WebhookURL == "" {
+		return nil
 	}
-	if cfg.WebhookURL != "" {
-		a.webhook, err = webhook.New(webhook.Options{
-			URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate, Version: a.opts.Version, Logger: log,
-		})
-		if err != nil {
-			return err
-		}
-		opts.Alerts, opts.Queues, opts.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
-	}
-	a.scheduler = scheduler.New(opts)
-	return nil
+	a.webhook, err = webhook.New(webhook.Options{
+		URL: cfg.WebhookURL, Secret: cfg.WebhookSecret, AllowPrivate: cfg.WebhookAllowPrivate,
+		Version: a.opts.Version, Logger: a.opts.Logger,
+	})
+	return err
 }
 
 // Addr is the address the API listens on.
@@ -226,9 +266,14 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 // killed. The API answers until the last job has ended. A worker that was told
 // to end by the queue does not end the rest.
 func (a *App) Run(intake, work context.Context) error {
-	beside := []part{{"scheduler", a.scheduler.Run}, {"api", a.serve}}
+	beside := []part{
+		{"scheduler", a.scheduler.Run}, {"history", a.recorder.Run}, {"operations", a.service.RunOperations}, {"api", a.serve},
+	}
 	if a.runners != nil {
 		beside = append(beside, part{"python", a.runners.Run})
+	}
+	if a.mover != nil {
+		beside = append(beside, part{"output", a.mover.Run})
 	}
 	if a.webhook != nil {
 		beside = append(beside, part{"webhook", a.webhook.Run})
@@ -275,10 +320,18 @@ func (a *App) serve(ctx context.Context) error {
 	return nil
 }
 
+// readyWithin is how long the queue may take to answer a probe.
+const readyWithin = time.Second
+
 // ready reports whether this orchestrator takes work.
-func (a *App) ready(context.Context) error {
+func (a *App) ready(ctx context.Context) error {
 	if a.draining.Load() {
 		return distro.Errorf(distro.CodeUnavailable, "shutting down")
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyWithin)
+	defer cancel()
+	if _, err := a.queue.Get(ctx, []string{"-"}); err != nil {
+		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached", Err: err}
 	}
 	return nil
 }

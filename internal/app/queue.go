@@ -11,19 +11,40 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/config"
+	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/shipping"
 )
 
 // queue is what holds the jobs.
 type queue struct {
 	broker.Broker
-	redis func() string // URL for the processes of jobs; nil: it is no Redis
-	close func() error
+	redis  func() string // URL for the processes of jobs; nil: it is no Redis
+	output transit       // from workers on other hosts; nil: there are none
+	where  string        // address of the Redis
+	close  func() error
+}
+
+// transit brings the output of jobs from workers to an orchestrator.
+type transit interface {
+	shipping.Outbox
+	shipping.Inbox
+	service.Arrivals
+}
+
+// arrivals is what a service asks about output on its way.
+func (q queue) arrivals() service.Arrivals {
+	if q.output == nil {
+		return nil
+	}
+	return q.output
 }
 
 // openQueue opens the queue that the settings name.
 func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, log *slog.Logger) (queue, error) {
 	if cfg.RedisURL != "" {
-		return openRedis(ctx, redisbroker.Options{URL: cfg.RedisURL, Clock: clock, Schedule: cfg.Queues, Logger: log}, "redis_url")
+		return openRedis(ctx, redisbroker.Options{
+			URL: cfg.RedisURL, Clock: clock, Schedule: cfg.Queues, Queues: cfg.Queues, Feed: true, Logger: log,
+		}, "redis_url")
 	}
 	if line := ForgottenRedis(ctx, cfg, LocalRedis); line != "" {
 		log.WarnContext(ctx, line)
@@ -53,7 +74,7 @@ func openRedis(ctx context.Context, opts redisbroker.Options, setting string) (q
 	for _, warning := range info.Warnings() {
 		opts.Logger.WarnContext(ctx, warning)
 	}
-	return queue{Broker: b, redis: b.ChildURL, close: b.Close}, nil
+	return queue{Broker: b, where: info.Where, redis: b.ChildURL, output: b, close: b.Close}, nil
 }
 
 // LocalRedis is where the Redis of a team usually is that ran RQ on this

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
+	"github.com/distro-orchestrator/distro/internal/shipping"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
 
@@ -56,6 +58,7 @@ type Worker struct {
 	queue     queue
 	runners   *python.Runners
 	worker    *worker.Worker
+	shipper   *shipping.Shipper
 	scheduler *scheduler.Scheduler
 	closers   closers
 }
@@ -73,7 +76,7 @@ func NewWorker(ctx context.Context, opts WorkerOptions) (*Worker, error) {
 func (w *Worker) open(ctx context.Context) error {
 	opts, log, clock := &w.opts, w.opts.Logger, broker.SystemClock()
 	target := redisbroker.Options{
-		URL: opts.URL, Clock: clock, Logger: log,
+		URL: opts.URL, Clock: clock, Queues: opts.Queues, Logger: log,
 		ResultTTL: opts.ResultTTL, WorkerTTL: opts.WorkerTTL, MonitorEvery: opts.MonitorEvery,
 	}
 	if opts.Schedule {
@@ -97,6 +100,11 @@ func (w *Worker) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(opts.Serializer, ".") { // json and pickle need no import
+		if err := python.CheckSerializer(ctx, interpreter, opts.Serializer, opts.Modules, opts.Path); err != nil {
+			return err
+		}
+	}
 	parent := cmp.Or(opts.TempDir, os.TempDir())
 	clearPrivateDirs(ctx, parent, log)
 	state, err := newPrivateDir(parent)
@@ -112,13 +120,20 @@ func (w *Worker) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.shipper, err = shipping.NewShipper(shipping.ShipperOptions{
+		Outbox: w.queue.output, Dir: filepath.Join(state.path, "output"), Logger: log,
+	})
+	if err != nil {
+		return err
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("name the worker: %w", err)
 	}
 	name := cmp.Or(opts.Name, strings.ReplaceAll(distro.NewID(), "-", ""))
 	w.worker = worker.New(worker.Options{
-		Broker: w.queue, Redis: w.queue.redis, Serializer: opts.Serializer, Runners: w.runners, Output: worker.Console(opts.Stdout, opts.Stderr, opts.Slots),
+		Broker: w.queue, Redis: w.queue.redis, Serializer: opts.Serializer, Runners: w.runners,
+		Output:    worker.Both(worker.Console(opts.Stdout, opts.Stderr, opts.Slots), w.ship),
 		KillGrace: opts.KillGrace, Prefetch: w.runners.Isolation() == python.Pool, Logger: log,
 		Strategy: opts.Strategy, Burst: opts.Burst, MaxJobs: opts.MaxJobs, MaxIdle: opts.MaxIdle,
 		Worker: distro.Worker{
@@ -130,6 +145,11 @@ func (w *Worker) open(ctx context.Context) error {
 	return nil
 }
 
+// ship sends the output of an attempt to whoever reads it.
+func (w *Worker) ship(jobID string, attempt int) worker.Printer {
+	return w.shipper.Attempt(jobID, attempt)
+}
+
 // Run works until intake ends, or the worker by itself, then lets the running
 // jobs end, and returns when everything is closed. When work ends, the jobs
 // that still run are killed.
@@ -139,7 +159,7 @@ func (w *Worker) Run(intake, work context.Context) error {
 		err = w.scheduler.SweepAll(intake)
 	}
 	if err == nil {
-		err = together(intake, work, w.worker.Run, part{"scheduler", w.scheduler.Run}, part{"python", w.runners.Run})
+		err = together(intake, work, w.worker.Run, part{"scheduler", w.scheduler.Run}, part{"python", w.runners.Run}, part{"output", w.shipper.Run})
 	}
 	return errors.Join(err, w.closers.close())
 }

@@ -51,7 +51,7 @@ func (c hourAgo) Now() time.Time { return c.Clock.Now().Add(-time.Hour) }
 // connect opens the queue as another process would.
 func connect(t *testing.T, url string, clock broker.Clock) *redisbroker.Broker {
 	t.Helper()
-	b, err := redisbroker.Open(t.Context(), redisbroker.Options{URL: url, Clock: clock})
+	b, err := redisbroker.Open(t.Context(), redisbroker.Options{URL: url, Clock: clock, Feed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,6 +219,7 @@ func TestAStoppedJobHasItsCallbackCalled(t *testing.T) {
 		"job.save()\n"+
 		"connection.hset(job.key, mapping={'stopped_callback_name': 'm.stopped', 'stopped_callback_timeout': 60})\n"+
 		"rq.Queue(connection=connection).push_job_id(job.id)\n")
+	queue := connect(t, url, broker.SystemClock())
 	w, err := app.NewWorker(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
@@ -226,7 +227,6 @@ func TestAStoppedJobHasItsCallbackCalled(t *testing.T) {
 	intake, drain := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(intake, t.Context()) }()
-	queue := connect(t, url, broker.SystemClock())
 	reach(t, queue, distro.StatusStarted, "s")
 	if errs, err := queue.Act(t.Context(), broker.ActionStop, []string{"s"}); errors.Join(append(errs, err)...) != nil {
 		t.Fatal(errs, err)

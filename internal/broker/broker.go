@@ -116,8 +116,9 @@ type Broker interface {
 	// LostAfter behind the one before, starts that time anew, and steps of the
 	// wall clock change nothing.
 	//
-	// Rescue: a begun claim ends its attempt as distro.OutcomeLost, and the
-	// job's retries decide as in a settlement. A claim never begun goes to the
+	// Rescue: a begun claim ends its attempt as distro.OutcomeLost, or as
+	// distro.OutcomeStopped where a stop was asked for, and the job's retries
+	// decide as in a settlement. A claim never begun goes to the
 	// front of its queue and costs no attempt.
 	Sweep(ctx context.Context, limit int) (Swept, error)
 

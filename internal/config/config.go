@@ -74,20 +74,6 @@ func (c Config) Origin(name string) string {
 	return "default"
 }
 
-// Notices returns one line for each setting that is accepted and not used by
-// this version.
-func (c Config) Notices() []string {
-	var notices []string
-	for _, s := range Settings() {
-		if _, set := c.origins[s.Name]; s.Later && set && s.value.show(&c) != "" {
-			notices = append(notices, fmt.Sprintf(
-				"%s: %s is accepted, and used from a later version on; until then data_dir (%s) takes its place",
-				c.Origin(s.Name), s.Name, c.DataDir))
-		}
-	}
-	return notices
-}
-
 // CheckModules returns an error that says what to do unless ModulesPath is a
 // folder.
 func (c Config) CheckModules() error {

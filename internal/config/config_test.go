@@ -237,19 +237,6 @@ func TestModulesPathMustBeAFolder(t *testing.T) {
 	}
 }
 
-func TestSettingsOfLaterVersionsAreNoticed(t *testing.T) {
-	t.Parallel()
-	c := load(t, "postgre_url = postgres://u:"+secret+"@h/db\nredis_url = redis://h\n")
-	got := strings.Join(c.Notices(), "\n")
-	want := fmt.Sprintf("%s:1: postgre_url is accepted, and used from a later version on; until then data_dir (%s) takes its place", c.File, c.DataDir)
-	if got != want {
-		t.Errorf("notices:\n got %s\nwant %s", got, want)
-	}
-	if notices := load(t, "postgre_url =\n").Notices(); notices != nil {
-		t.Errorf("notices of an empty URL: %q", notices)
-	}
-}
-
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
 	c := load(t, "auth_token = "+secret+"\npostgre_url = postgres://u:"+secret+"@h/db\nredis_url = redis://:"+secret+"@h")
@@ -306,8 +293,5 @@ func TestExampleFileIsValid(t *testing.T) {
 	}
 	if origin := c.Origin("task_retries"); !strings.Contains(origin, "config.cfg:") {
 		t.Errorf("task_retries comes from %q, want the file to show it", origin)
-	}
-	if notices := c.Notices(); notices != nil {
-		t.Errorf("notices: %q", notices)
 	}
 }

@@ -54,9 +54,6 @@ func (s Setting) meaning() string {
 	if s.Alias != "" {
 		text += "; " + code(s.Alias) + " is another name for it"
 	}
-	if s.Later {
-		text += "; accepted now, used from a later version on"
-	}
 	if s.Secret {
 		text += "; never shown"
 	}

@@ -20,7 +20,6 @@ type Setting struct {
 	Hint    string // the same in one word, where there is a Flag
 	Default string // as shown to people; empty: none
 	Secret  bool   // its value is never shown
-	Later   bool   // accepted now, used from a later version on
 
 	initial string // text of the default, read when a source sets nothing
 	value   value
@@ -61,8 +60,8 @@ func automations() []Setting {
 
 func storage() []Setting {
 	return []Setting{{
-		Name: "postgre_url", Alias: "postgres_url", Secret: true, Later: true, Default: "empty: SQLite in `data_dir`",
-		Meaning: "PostgreSQL that keeps the history",
+		Name: "postgre_url", Alias: "postgres_url", Secret: true, Default: "empty: SQLite in `data_dir`",
+		Meaning: "PostgreSQL that keeps the history of what ran",
 		value: link(func(c *Config) *string { return &c.PostgreURL },
 			"postgres://", "postgresql://", "postgresql+psycopg2://"),
 	}, {

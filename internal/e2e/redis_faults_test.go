@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -333,4 +334,20 @@ func TestALongQueueIsCleanedWithoutStoppingRedis(t *testing.T) {
 		t.Errorf("%d calls took longer than 5 ms, the last of them: %+v", len(slow), slow[0])
 	}
 	t.Logf("%d jobs deleted in %v", jobs, took)
+}
+
+func TestAWorkerThatIsToldToEndDoesSoThoughRedisIsGone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Options{})
+	worker := distroWorker(s, "peer")
+	s.awaitState(worker, "peer", "idle")
+	up := s.up("")
+	s.redis.Kill()
+	worker.Signal(syscall.SIGTERM)
+	s.ends(worker)
+	up.poll("the orchestrator is not ready", func() bool {
+		status, _, err := up.try(http.MethodGet, "/readyz", "")
+		return err == nil && status == http.StatusServiceUnavailable
+	})
+	up.stop()
 }

@@ -63,7 +63,7 @@ func (s *Server) enqueueTask(w http.ResponseWriter, r *http.Request, parse func(
 		writeProblem(w, s.problem(r.Context(), err, "body"))
 		return
 	}
-	job, err := s.opts.Service.Enqueue(r.Context(), t.request)
+	job, err := s.enqueue(r.Context(), t.request)
 	if err != nil {
 		writeProblem(w, s.problem(r.Context(), inOriginalField(err), "body"))
 		return

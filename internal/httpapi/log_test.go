@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -56,10 +57,51 @@ func TestOutputIsReadInRanges(t *testing.T) {
 	if text.Body.String() != "one\ntwo\nfour\n<three>\n" || text.Header().Get("Content-Type") != "text/plain; charset=utf-8" {
 		t.Errorf("%q %v", text.Body, text.Header())
 	}
-	for _, wrong := range []string{"from=0", "from=-1", "count=0", "count=1001", "from=x"} {
+	for _, wrong := range []string{"from=0", "from=0&q=x", "from=-1&q=x", "count=0", "count=1001", "from=x", "level=loud", "q=" + strings.Repeat("x", 1001)} {
 		if p := ask[httpapi.Problem](b, 422, "GET", "/api/v1/jobs/"+id+"/log?"+wrong, ""); p.Field != wrong[:strings.IndexByte(wrong, '=')] {
 			t.Errorf("%s: %+v", wrong, p)
 		}
+	}
+}
+
+func TestOutputIsSearchedByTextAndLevel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := b.create("low")
+	claimed, w := b.claim("low"), b.writer(id)
+	b.write(w, output.Stdout, "Reading\nINFO row 1\nERROR row 2\n")
+	b.write(w, output.Stderr, "a Row of é\n")
+	w.Close()
+	b.finish(claimed)
+	numbers := func(query string) string {
+		page := ask[httpapi.LogPage](b, 200, "GET", "/api/v1/jobs/"+id+"/log?"+query, "")
+		var found []int64
+		for _, line := range page.Lines {
+			found = append(found, line.Number)
+		}
+		if page.Matches == nil {
+			return fmt.Sprint(found, page.Next, page.Total, page.Ended)
+		}
+		return fmt.Sprint(found, page.Next, page.Total, page.Ended, *page.Matches)
+	}
+	for query, want := range map[string]string{
+		"from=-3":               "[2 3 4] 5 4 true",
+		"from=-3&count=1":       "[2] 3 4 false",
+		"q=ROW":                 "[2 3 4] 5 4 true {3 false}",
+		"q=row&from=3&count=1":  "[3] 4 4 false {3 false}",
+		"q=row&from=4&count=1":  "[4] 5 4 true {3 false}",
+		"q=row&from=5":          "[] 5 4 true {3 false}",
+		"level=warning":         "[3 4] 5 4 true {2 false}",
+		"q=row&level=error":     "[3] 5 4 true {1 false}",
+		"q=%C3%89&level=":       "[4] 5 4 true {1 false}",
+		"q=missing&level=debug": "[] 5 4 true {0 false}",
+	} {
+		if got := numbers(query); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	if p := ask[httpapi.Problem](b, 404, "GET", "/api/v1/jobs/none/log?q=x", ""); p.Code != "not_found" {
+		t.Errorf("%+v", p)
 	}
 }
 

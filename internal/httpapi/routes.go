@@ -73,6 +73,17 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"))},
 		{"GET", "/api/v1/jobs/{id}/log.txt", token, raw("Get all of a job's output", s.textLog, path("id"), sends("text/plain"))},
 
+		{"GET", "/api/v1/jobs/{id}/attempts", token, typed("List the attempts of a job, the oldest first", s.listAttempts)},
+
+		{"GET", "/api/v1/executions", token, typed("Search what ran, the newest first", s.listExecutions)},
+		{"GET", "/api/v1/executions/count", token, typed("Count what ran", s.countExecutions)},
+		{"GET", "/api/v1/series", token, typed("Get counts and times of what ran, for charts", s.listSeries)},
+
+		{"POST", operationsPath, token, typed("Requeue, cancel or delete many jobs", s.createOperation)},
+		{"GET", "/api/v1/operations", token, typed("List operations, the newest first", s.listOperations)},
+		{"GET", "/api/v1/operations/{id}", token, typed("Get an operation and its progress", s.getOperation)},
+		{"POST", "/api/v1/operations/{id}/cancel", token, typed("Cancel an operation; what is done stays done", s.cancelOperation)},
+
 		{"GET", "/api/v1/queues", token, typed("List queues", s.listQueues)},
 		{"GET", "/api/v1/queues/{queue}", token, typed("Get a queue", s.getQueue)},
 		{"POST", "/api/v1/queues/{queue}/pause", token, typed("Pause a queue", s.pauseQueue)},
@@ -197,6 +208,9 @@ func typed[I, O any](
 func (r route) part(err error) string {
 	if e, ok := errors.AsType[*distro.Error](err); ok && e.Field != "" && strings.Contains(r.path, "{"+e.Field+"}") {
 		return "path"
+	}
+	if r.method == http.MethodPost && r.path == operationsPath {
+		return "body"
 	}
 	return "query"
 }

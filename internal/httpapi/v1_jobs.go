@@ -24,7 +24,7 @@ func (s *Server) createJob(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, s.problem(r.Context(), err, "body"))
 		return
 	}
-	job, err := s.opts.Service.Enqueue(r.Context(), request)
+	job, err := s.enqueue(r.Context(), request)
 	if err != nil {
 		writeProblem(w, s.problem(r.Context(), err, "body"))
 		return
@@ -38,6 +38,18 @@ func (s *Server) createJob(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, "application/json", http.StatusCreated, showJob(job))
 }
 
+// enqueue enqueues a job of whoever sends the request.
+func (s *Server) enqueue(ctx context.Context, request service.Request) (distro.Job, error) {
+	sign(ctx, &request)
+	return s.opts.Service.Enqueue(ctx, request)
+}
+
+// sign notes who sends a request.
+func sign(ctx context.Context, request *service.Request) {
+	c := callerOf(ctx)
+	request.Caller, request.Trigger = c.address, c.trigger(request.Delay > 0 || !request.At.IsZero())
+}
+
 func (s *Server) createJobs(w http.ResponseWriter, r *http.Request) {
 	body, err := s.readObject(w, r)
 	if err != nil {
@@ -48,6 +60,9 @@ func (s *Server) createJobs(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		writeProblem(w, s.problem(r.Context(), err, "body"))
 		return
+	}
+	for i := range requests {
+		sign(r.Context(), &requests[i])
 	}
 	jobs, results, err := s.opts.Service.EnqueueMany(r.Context(), requests)
 	if err != nil {

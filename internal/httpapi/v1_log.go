@@ -12,6 +12,7 @@ import (
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/service"
 )
 
 // Times of an answer that stays open.
@@ -22,22 +23,37 @@ const (
 
 type readLogInput struct {
 	ID    string `path:"id" doc:"percent-escaped"`
-	From  int64  `query:"from" minimum:"1" default:"1" doc:"number of the first line"`
+	From  int64  `query:"from" default:"1" doc:"number of the first line; without q and level, -100 means the last hundred lines"`
 	Count int    `query:"count" minimum:"1" maximum:"1000" default:"200"`
+	Text  string `query:"q" maxLength:"1000" doc:"only lines with this text, whatever their case"`
+	Level string `query:"level" enum:"debug,info,warning,error,critical" doc:"only lines of at least this level, as logging names it in them; where they name none: tracebacks are errors, stderr is a warning, stdout is info"`
 }
 
 type readLogOutput struct{ Body LogPage }
 
 func (s *Server) readLog(ctx context.Context, in *readLogInput) (*readLogOutput, error) {
-	log, err := s.opts.Service.ReadLog(ctx, in.ID, in.From, in.Count)
+	if in.From == 0 {
+		return nil, distro.Invalid("from", "lines are numbered from 1")
+	}
+	page := LogPage{}
+	var log service.Log
+	var err error
+	if in.Text == "" && in.Level == "" {
+		log, err = s.opts.Service.ReadLog(ctx, in.ID, in.From, in.Count)
+	} else {
+		level, _ := output.ParseLevel(in.Level) // the enum was checked
+		log, err = s.opts.Service.SearchLog(ctx, in.ID, output.Query{Text: in.Text, Level: level, From: in.From, Count: in.Count})
+		page.Matches = &LogMatches{Found: log.Found, More: log.More}
+	}
 	if err != nil {
 		return nil, err
 	}
-	out := &readLogOutput{LogPage{Lines: make([]LogLine, len(log.Lines)), Next: log.Next, Ended: log.Ended}}
+	page.Next, page.Total, page.Ended = log.Next, log.Total, log.Ended
+	page.Lines = make([]LogLine, len(log.Lines))
 	for i, line := range log.Lines {
-		out.Body.Lines[i] = showLine(line)
+		page.Lines[i] = showLine(line)
 	}
-	return out, nil
+	return &readLogOutput{page}, nil
 }
 
 // streamLog sends one event "line" per line of output as lines end, a comment

@@ -102,8 +102,17 @@ type LogLine struct {
 // LogPage is a range of a job's output.
 type LogPage struct {
 	Lines []LogLine `json:"lines"`
-	Next  int64     `json:"next" doc:"number of the line to ask for next"`
+	Next  int64     `json:"next" doc:"number of the line to ask for next; in a search, where to look for the next match"`
+	Total int64     `json:"total" doc:"number of lines so far, those that were cut too"`
 	Ended bool      `json:"ended" doc:"no more lines will come"`
+
+	Matches *LogMatches `json:"matches,omitempty" doc:"of a search"`
+}
+
+// LogMatches counts the lines that a search finds in all of a job's output.
+type LogMatches struct {
+	Found int  `json:"found" doc:"up to 10000"`
+	More  bool `json:"more" doc:"there are, or may be, more"`
 }
 
 // LogEnd is the data of the event "end" that closes GET /jobs/{id}/log/stream.

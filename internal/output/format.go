@@ -2,6 +2,7 @@ package output
 
 import (
 	"bytes"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -88,14 +89,6 @@ type record struct {
 	text   []byte
 }
 
-func (r record) line(number int64, attempt int) Line {
-	return Line{
-		Number: number, At: r.at, Stream: r.stream, Attempt: attempt,
-		Text:      strings.ToValidUTF8(string(r.text), "\uFFFD"),
-		Continued: r.flag == flagContinued,
-	}
-}
-
 // appendRecord appends a record whose text is begin followed by end.
 func appendRecord(buf []byte, at stamp, s Stream, f flag, begin, end []byte) []byte {
 	buf = append(buf, at[:]...)
@@ -132,16 +125,41 @@ func parseRecord(line []byte) record {
 // mark is a line of a file that tells where the reader is. Every file begins
 // with one and has one at least every markEvery bytes plus a record.
 type mark struct {
-	number  int64 // of the line that follows
-	text    int64 // bytes of all lines before it, their ends included
-	attempt int   // of the lines that follow
+	number int64  // of the line that follows
+	text   int64  // bytes of all lines before it, their ends included
+	origin origin // of the lines that follow
+}
+
+// origin says where lines come from: the attempt that printed them and, if it
+// ran elsewhere, how far its output has come.
+type origin struct {
+	attempt int
+	run     string // the name of what was received; empty: it was written here
+	line    int64  // number within the run of the line that follows
+	before  int64  // bytes of all lines of the run before it, their ends included
+}
+
+// same reports whether lines of both may stand behind one mark.
+func (o origin) same(other origin) bool {
+	return o.attempt == other.attempt && o.run == other.run && o.line == other.line
+}
+
+// pass counts a line of a text.
+func (o *origin) pass(text int) {
+	if o.run != "" {
+		o.line++
+		o.before += int64(text) + 1
+	}
 }
 
 const (
 	markEvery = 64 << 10
-	maxMark   = 100 // longest mark, in bytes
+	maxMark   = 200 // longest mark, in bytes
 	markHead  = "# line "
 )
+
+// runPattern is the name of a run. It stands in marks.
+var runPattern = regexp.MustCompile(`^[0-9a-f]{8,32}$`)
 
 func appendMark(buf []byte, m mark) []byte {
 	buf = append(buf, markHead...)
@@ -149,7 +167,15 @@ func appendMark(buf []byte, m mark) []byte {
 	buf = append(buf, " text "...)
 	buf = strconv.AppendInt(buf, m.text, 10)
 	buf = append(buf, " attempt "...)
-	buf = strconv.AppendInt(buf, int64(m.attempt), 10)
+	buf = strconv.AppendInt(buf, int64(m.origin.attempt), 10)
+	if m.origin.run != "" {
+		buf = append(buf, " run "...)
+		buf = append(buf, m.origin.run...)
+		buf = append(buf, " line "...)
+		buf = strconv.AppendInt(buf, m.origin.line, 10)
+		buf = append(buf, " text "...)
+		buf = strconv.AppendInt(buf, m.origin.before, 10)
+	}
 	return append(buf, '\n')
 }
 
@@ -160,14 +186,39 @@ func parseMark(line []byte) (mark, bool) {
 		return mark{}, false
 	}
 	f := strings.Fields(string(line))
-	if len(f) != 7 || f[3] != "text" || f[5] != "attempt" {
+	if len(f) < 7 || f[3] != "text" || f[5] != "attempt" {
 		return mark{}, false
 	}
-	number, err1 := strconv.ParseInt(f[2], 10, 64)
-	text, err2 := strconv.ParseInt(f[4], 10, 64)
-	attempt, err3 := strconv.Atoi(f[6])
-	ok := err1 == nil && err2 == nil && err3 == nil && number >= 1 && number < 1<<60 && text >= 0
-	return mark{number, text, attempt}, ok
+	number, ok1 := parseCount(f[2])
+	text, ok2 := parseCount(f[4])
+	attempt, err := strconv.Atoi(f[6])
+	m := mark{number, text, origin{attempt: attempt}}
+	ok := ok1 && ok2 && err == nil && number >= 1 && m.origin.parseRun(f[7:])
+	return m, ok
+}
+
+// parseRun reads what a mark says of a run, which may be nothing.
+func (o *origin) parseRun(f []string) bool {
+	if len(f) == 0 {
+		return true
+	}
+	if len(f) != 6 || f[0] != "run" || f[2] != "line" || f[4] != "text" || !runPattern.MatchString(f[1]) {
+		return false
+	}
+	var ok1, ok2 bool
+	o.run = f[1]
+	o.line, ok1 = parseCount(f[3])
+	o.before, ok2 = parseCount(f[5])
+	return ok1 && ok2 && o.line >= 1
+}
+
+// maxCount bounds the numbers of lines and bytes that are believed.
+const maxCount = 1 << 60
+
+// parseCount reads a number that can be counted on.
+func parseCount(s string) (int64, bool) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	return n, err == nil && n >= 0 && n < maxCount
 }
 
 // splitAt is where a line that is longer than text, and goes on with next, is

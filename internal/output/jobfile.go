@@ -34,6 +34,8 @@ type jobFile struct {
 	buf      []byte   // records not yet written
 	skipped  bool     // lines were dropped since the last mark
 	dropping error    // why the last flush dropped lines
+	dropped  bool     // some flush dropped lines
+	shown    bool     // open lines stand behind the last segment's size
 }
 
 // state is what the files of a job hold.
@@ -41,7 +43,7 @@ type state struct {
 	segments []segment // oldest first
 	next     int64     // number of the next line
 	text     int64     // bytes of all lines, their ends included
-	attempt  int       // of the last mark
+	origin   origin    // of the last mark, and how far it has come
 	marked   int64     // where the last mark stands in the last segment
 	open     []record  // at the end of the files, where no writer has them
 }
@@ -50,9 +52,10 @@ type state struct {
 func (s *state) last() *segment { return &s.segments[len(s.segments)-1] }
 
 // load reads the state of the files before the first write, ends the lines
-// that an earlier process left open, and cuts off a torn one. Where that does
-// not work, the next write tries again.
-func (f *jobFile) load() {
+// that an earlier process left open, and cuts off a torn one. Open lines of
+// run, which goes on, are not ended: it brings them again. Where that does not
+// work, the next write tries again.
+func (f *jobFile) load(run string) {
 	if f.loaded {
 		return
 	}
@@ -67,8 +70,11 @@ func (f *jobFile) load() {
 	if len(f.segments) == 0 {
 		f.segments = []segment{{number: 0}}
 	}
-	for _, r := range found.open {
-		f.append(f.attempt, makeStamp(r.at), r.stream, flagEnded, r.text, nil)
+	if run == "" || found.origin.run != run {
+		left := origin{attempt: found.origin.attempt}
+		for _, r := range found.open {
+			f.append(&left, makeStamp(r.at), r.stream, flagEnded, r.text, nil)
+		}
 	}
 	f.open = nil
 	if missed > 0 {
@@ -80,15 +86,17 @@ func (f *jobFile) load() {
 }
 
 // append buffers one record, behind a mark where one is due.
-func (f *jobFile) append(attempt int, at stamp, s Stream, fl flag, begin, end []byte) {
+func (f *jobFile) append(o *origin, at stamp, s Stream, fl flag, begin, end []byte) {
 	size := recordHead + len(begin) + len(end) + 1
 	if f.loaded {
 		f.makeRoom(int64(size))
-		f.markIfDue(attempt)
+		f.markIfDue(*o)
 	}
 	f.buf = appendRecord(f.buf, at, s, fl, begin, end)
 	f.next++
 	f.text += int64(len(begin) + len(end) + 1)
+	o.pass(len(begin) + len(end))
+	f.origin = *o
 	if len(f.buf) >= flushAt {
 		f.flush()
 	}
@@ -133,24 +141,29 @@ func (f *jobFile) cutMiddle() {
 }
 
 // markIfDue buffers a mark where the reader needs one.
-func (f *jobFile) markIfDue(attempt int) {
+func (f *jobFile) markIfDue(o origin) {
 	at := f.last().size + int64(len(f.buf))
-	if at > 0 && !f.skipped && attempt == f.attempt && at-f.marked < markEvery {
+	if at > 0 && !f.skipped && o.same(f.origin) && at-f.marked < markEvery {
 		return
 	}
-	m := mark{f.next, f.text, attempt}
+	m := mark{f.next, f.text, o}
 	if at == 0 {
 		f.last().first = m
 	}
 	f.buf = appendMark(f.buf, m)
-	f.attempt, f.marked, f.skipped = attempt, at, false
+	f.origin, f.marked, f.skipped = o, at, false
 }
 
 // flushOpen writes what is buffered, and behind it the open lines, which the
 // next flush overwrites.
 func (f *jobFile) flushOpen() {
 	if f.loaded && len(f.buf) == 0 && f.last().size == 0 {
-		f.markIfDue(f.openAttempt())
+		f.markIfDue(f.openOrigin())
+	}
+	for _, w := range f.writers {
+		if w.origin.run != "" && f.loaded && w.hasOpen() {
+			f.markIfDue(w.origin) // so that whoever goes on with the run knows them as its own
+		}
 	}
 	ended := len(f.buf)
 	for _, w := range f.writers {
@@ -167,14 +180,17 @@ func (f *jobFile) flushOpen() {
 func (f *jobFile) flush() { f.write(len(f.buf)) }
 
 // write writes the buffer, of which the first bytes, ended, are to stay. What
-// cannot be written is dropped.
+// cannot be written is dropped, which a Receiver takes back.
 func (f *jobFile) write(ended int) {
+	size := len(f.buf)
 	err := f.writeBuffer()
 	f.buf = f.buf[:0]
 	if err == nil {
+		f.shown = ended < size
 		f.last().size += int64(ended)
+		f.store.written.Add(int64(ended))
 	} else {
-		f.skipped = true
+		f.skipped, f.dropped = true, true
 		f.cutOpen() // and what the write left behind
 	}
 	f.dropping = f.report(err)
@@ -188,11 +204,11 @@ func (f *jobFile) cutOpen() {
 	}
 }
 
-func (f *jobFile) openAttempt() int {
+func (f *jobFile) openOrigin() origin {
 	if len(f.writers) == 0 {
-		return f.attempt
+		return f.origin
 	}
-	return f.writers[len(f.writers)-1].attempt
+	return f.writers[len(f.writers)-1].origin
 }
 
 func (f *jobFile) writeBuffer() error {
@@ -217,12 +233,12 @@ func (f *jobFile) writeBuffer() error {
 	return err
 }
 
-// report logs when dropping begins and when it is over, and returns err.
+// report logs when storing does not work and when it is over, and returns err.
 func (f *jobFile) report(err error) error {
 	log := f.store.options.Logger
 	switch {
 	case err != nil && f.dropping == nil:
-		log.Warn("output of a job is dropped", "job_id", f.jobID, "err", err)
+		log.Warn("output of a job cannot be stored", "job_id", f.jobID, "err", err)
 	case err == nil && f.dropping != nil:
 		log.Info("output of a job is stored again", "job_id", f.jobID)
 	}
@@ -232,10 +248,11 @@ func (f *jobFile) report(err error) error {
 // leave ends the open lines of a writer, and closes the file behind the last.
 func (f *jobFile) leave(w *Writer) {
 	f.writers = slices.DeleteFunc(f.writers, func(o *Writer) bool { return o == w })
+	left := origin{attempt: w.origin.attempt} // of a run: what it brings later is no repetition of these
 	for i := range w.open {
 		if line := &w.open[i]; len(line.text) > 0 {
-			f.load()
-			f.append(w.attempt, line.at, Stream(letters[i]), flagEnded, line.text, nil)
+			f.load("")
+			f.append(&left, line.at, Stream(letters[i]), flagEnded, line.text, nil)
 			line.text = nil
 		}
 	}
@@ -243,10 +260,10 @@ func (f *jobFile) leave(w *Writer) {
 		f.flushOpen()
 	}
 	if f.next > 1 {
-		f.load() // nothing of what was written could be stored
+		f.load(w.origin.run) // nothing of what was written could be stored
 	}
 	if f.loaded && f.skipped {
-		f.markIfDue(w.attempt) // all that is left to say so
+		f.markIfDue(w.origin) // all that is left to say so
 		f.flush()
 	}
 	if len(f.writers) == 0 {

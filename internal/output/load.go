@@ -79,7 +79,7 @@ func (s *state) readEnd(file io.ReaderAt) error {
 	for lines.next() {
 		if m, ok := parseMark(lines.line); ok {
 			s.endOpen()
-			s.next, s.text, s.attempt = max(s.next, m.number), m.text, m.attempt
+			s.next, s.text, s.origin = max(s.next, m.number), m.text, m.origin
 			end = lines.offset
 			continue
 		}
@@ -88,6 +88,7 @@ func (s *state) readEnd(file io.ReaderAt) error {
 			s.endOpen()
 			s.next++
 			s.text += int64(len(r.text)) + 1
+			s.origin.pass(len(r.text))
 			end = lines.offset
 			continue
 		}
@@ -106,6 +107,50 @@ func (s *state) endOpen() {
 		s.text += int64(len(r.text)) + 1
 	}
 	s.open = nil
+}
+
+// findRun finds how far the files have a run: behind its last mark. Where that
+// was cut with the middle, the run is not found.
+func (p place) findRun(segments []segment, run string) (origin, bool, error) {
+	for i := len(segments) - 1; i >= 0; i-- {
+		o, ok, err := p.findRunIn(segments[i], run)
+		if ok || err != nil {
+			return o, ok, err
+		}
+	}
+	return origin{}, false, nil
+}
+
+func (p place) findRunIn(s segment, run string) (origin, bool, error) {
+	file, err := os.Open(p.path(s.number))
+	if errors.Is(err, fs.ErrNotExist) {
+		return origin{}, false, nil
+	}
+	if err != nil {
+		return origin{}, false, err
+	}
+	defer file.Close()
+	for at := s.size; at > 0; {
+		if at, err = lastMark(file, at); err != nil {
+			return origin{}, false, err
+		}
+		lines := newLineReader(file, at, s.size)
+		if !lines.next() {
+			return origin{}, false, lines.err
+		}
+		m, ok := parseMark(lines.line)
+		if !ok || m.origin.run != run {
+			continue
+		}
+		for lines.next() {
+			if _, ok := parseMark(lines.line); ok {
+				break
+			}
+			m.origin.pass(len(parseRecord(lines.line).text))
+		}
+		return m.origin, true, lines.err
+	}
+	return origin{}, false, nil
 }
 
 // lastMark is where the last mark before limit stands; 0 if there is no other.

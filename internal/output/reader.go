@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -56,7 +57,8 @@ func (s *Store) Read(ctx context.Context, jobID string, from int64, count int) (
 		count = MaxPageLines
 	}
 	size := 0
-	err = shot.each(ctx, from, func(l Line) bool {
+	err = shot.each(ctx, from, func(e entry) bool {
+		l := e.line()
 		page.Lines = append(page.Lines, l)
 		if !l.Open {
 			page.Next = l.Number + 1
@@ -80,7 +82,8 @@ func (s *Store) WriteText(ctx context.Context, jobID string, w io.Writer) error 
 	out := bufio.NewWriterSize(w, MaxLine)
 	var before Line
 	var failed error
-	err = shot.each(ctx, 1, func(l Line) bool {
+	err = shot.each(ctx, 1, func(e entry) bool {
+		l := e.line()
 		failed = writeLine(out, before, l)
 		before = l
 		return failed == nil
@@ -112,6 +115,30 @@ func writeLine(out *bufio.Writer, before, l Line) error {
 	return out.WriteByte('\n')
 }
 
+// entry is what a reader comes by: a line, or a gap where lines are missing.
+type entry struct {
+	number  int64 // of the line, or of the last missing one
+	before  int64 // bytes of all lines before it, or before what follows the gap
+	attempt int
+	record
+	lines int64 // how many are missing; 0: it is a line
+	bytes int64 // of those
+}
+
+// line is what readers see of it.
+func (e entry) line() Line {
+	l := Line{
+		Number: e.number, At: e.at, Stream: e.stream, Attempt: e.attempt,
+		Open: e.flag == flagOpen, Continued: e.flag == flagContinued,
+	}
+	if e.lines > 0 {
+		l.Text = fmt.Sprintf("… %s bytes (%s lines) cut …", group(e.bytes), group(e.lines))
+	} else {
+		l.Text = strings.ToValidUTF8(string(e.text), "\uFFFD")
+	}
+	return l
+}
+
 // snapshot is what a job's files hold at one moment. The parts of the files it
 // names do not change; segments may be removed.
 type snapshot struct {
@@ -119,7 +146,7 @@ type snapshot struct {
 	segments []segment
 	next     int64
 	text     int64
-	open     []Line
+	open     []entry
 	writing  bool
 }
 
@@ -141,7 +168,7 @@ func (s *Store) snapshot(jobID string) (snapshot, error) {
 	}
 	shot := f.shot(found)
 	for _, r := range found.open {
-		shot.open = append(shot.open, r.line(0, found.attempt))
+		shot.open = append(shot.open, entry{attempt: found.origin.attempt, record: r})
 	}
 	return shot.numbered(), nil
 }
@@ -158,30 +185,36 @@ func (f *jobFile) shot(s state) snapshot {
 }
 
 func (s snapshot) numbered() snapshot {
+	before := s.text
 	for i := range s.open {
-		s.open[i].Number = s.next + int64(i)
-		s.open[i].Open = true
+		s.open[i].number, s.open[i].before = s.next+int64(i), before
+		before += int64(len(s.open[i].text)) + 1
 	}
 	return s
 }
 
 // openLines returns the lines of a writer that have text and have not ended.
-func (w *Writer) openLines() []Line {
-	var lines []Line
+func (w *Writer) openLines() []entry {
+	var lines []entry
 	for i, o := range w.open {
 		if len(o.text) > 0 {
-			r := parseRecord(appendRecord(nil, o.at, Stream(letters[i]), flagOpen, o.text, nil))
-			r.text = o.text
-			lines = append(lines, r.line(0, w.attempt))
+			line := appendRecord(nil, o.at, Stream(letters[i]), flagOpen, o.text, nil)
+			r := parseRecord(line[:len(line)-1]) // a copy: the line goes on
+			lines = append(lines, entry{attempt: w.origin.attempt, record: r})
 		}
 	}
 	return lines
 }
 
+// hasOpen reports whether a writer has open lines.
+func (w *Writer) hasOpen() bool {
+	return slices.ContainsFunc(w.open[:], func(o openLine) bool { return len(o.text) > 0 })
+}
+
 // walk is a reader's way through the files of a snapshot.
 type walk struct {
 	from  int64 // lines before it are passed over
-	yield func(Line) bool
+	yield func(entry) bool
 
 	known   bool // whether number and text are
 	number  int64
@@ -192,7 +225,8 @@ type walk struct {
 }
 
 // each calls yield with the lines from number from on until it returns false.
-func (s snapshot) each(ctx context.Context, from int64, yield func(Line) bool) error {
+// The text of an entry is valid until yield returns.
+func (s snapshot) each(ctx context.Context, from int64, yield func(entry) bool) error {
 	w := walk{from: from, yield: yield, known: true, number: 1}
 	first := 0
 	for i, segment := range s.segments {
@@ -205,9 +239,9 @@ func (s snapshot) each(ctx context.Context, from int64, yield func(Line) bool) e
 			return err
 		}
 	}
-	w.gap(mark{s.next, s.text, w.attempt})
-	for _, l := range s.open {
-		w.line(l)
+	w.gap(mark{s.next, s.text, origin{attempt: w.attempt}})
+	for _, e := range s.open {
+		w.pass(e)
 	}
 	return nil
 }
@@ -232,17 +266,17 @@ func (w *walk) segment(ctx context.Context, p place, s segment, first bool) erro
 	}
 	lines := newLineReader(file, at, s.size)
 	for !w.done && lines.next() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if m, ok := parseMark(lines.line); ok {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			w.gap(m)
-			w.attempt = m.attempt
+			w.attempt = m.origin.attempt
 			continue
 		}
 		r := parseRecord(lines.line)
 		if w.number >= w.from {
-			w.line(r.line(w.number, w.attempt))
+			w.pass(entry{number: w.number, before: w.text, attempt: w.attempt, record: r})
 		}
 		w.at = r.at
 		w.number++
@@ -251,22 +285,22 @@ func (w *walk) segment(ctx context.Context, p place, s segment, first bool) erro
 	return lines.err
 }
 
-// gap goes on at m, and passes a note when lines before it are missing.
+// gap goes on at m, and passes an entry when lines before it are missing.
 func (w *walk) gap(m mark) {
 	if w.known && m.number <= w.number {
 		return
 	}
 	if w.known && m.number > w.from {
-		w.line(Line{
-			Number: m.number - 1, At: w.at, Stream: Distro, Attempt: w.attempt,
-			Text: fmt.Sprintf("… %s bytes (%s lines) cut …", group(m.text-w.text), group(m.number-w.number)),
+		w.pass(entry{
+			number: m.number - 1, before: m.text, attempt: w.attempt, record: record{at: w.at, stream: Distro, flag: flagEnded},
+			lines: m.number - w.number, bytes: m.text - w.text,
 		})
 	}
 	w.known, w.number, w.text = true, m.number, m.text
 }
 
-func (w *walk) line(l Line) {
-	if !w.done && l.Number >= w.from {
-		w.done = !w.yield(l)
+func (w *walk) pass(e entry) {
+	if !w.done && e.number >= w.from {
+		w.done = !w.yield(e)
 	}
 }

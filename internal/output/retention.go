@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -114,6 +116,39 @@ func (s *Store) Usage(ctx context.Context) (Usage, error) {
 	}
 	return u, nil
 }
+
+// Excess tells what must go so that the rest takes at most limit bytes: what
+// was last written before the returned time, which is zero if all may stay. It
+// takes a look at every file, and needs little memory for it.
+func (s *Store) Excess(ctx context.Context, limit int64) (before time.Time, u Usage, err error) {
+	const step = int64(time.Minute / time.Second)
+	sizes := map[int64]int64{} // by minute of the last write
+	for shard := range shards {
+		err := s.walkShard(ctx, shard, func(p place, _ fs.DirEntry) error {
+			n, newest, err := p.measure()
+			u.Jobs++
+			u.Bytes += n
+			sizes[newest.Unix()/step] += n
+			return err
+		})
+		if err != nil {
+			return time.Time{}, Usage{}, fmt.Errorf("measure output: %w", err)
+		}
+	}
+	left := u.Bytes
+	for _, minute := range slices.Sorted(maps.Keys(sizes)) {
+		if left <= limit {
+			break
+		}
+		left -= sizes[minute]
+		before = time.Unix((minute+1)*step, 0)
+	}
+	return before, u, nil
+}
+
+// Written is how many bytes were written to files since Open, so that it costs
+// nothing to see that Excess need not be asked.
+func (s *Store) Written() int64 { return s.written.Load() }
 
 // walkShard calls visit with each job of one folder and the entry of its head.
 func (s *Store) walkShard(ctx context.Context, shard int, visit func(place, fs.DirEntry) error) error {

@@ -101,3 +101,49 @@ func TestADeletedJobBeginsAnew(t *testing.T) {
 	w.Close()
 	wantLines(t, read(t, s, 1, 0), "1 stdout y")
 }
+
+// ageFresh lets files that were written just now look older.
+func ageFresh(t *testing.T, dir string, then time.Time) {
+	t.Helper()
+	for path := range files(t, dir) {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Since(info.ModTime()) > time.Hour {
+			continue
+		}
+		if err := os.Chtimes(path, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestExcessIsTheOldestOutput(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := open(t, dir, output.Options{})
+	const jobs, lines = 10, 100
+	for i := range jobs {
+		name := fmt.Sprintf("job-%d", i)
+		w := s.Writer(name, 1)
+		write(t, w, output.Stdout, strings.Repeat("x\n", lines))
+		w.Close()
+		ageFresh(t, dir, at.Add(time.Duration(i)*time.Hour))
+	}
+	before, use, err := s.Excess(t.Context(), 1<<40)
+	if err != nil || !before.IsZero() || use.Jobs != jobs || s.Written() != use.Bytes {
+		t.Errorf("with room: before %v, %+v of %d written, %v", before, use, s.Written(), err)
+	}
+	limit := use.Bytes * 6 / 10
+	if before, _, err = s.Excess(t.Context(), limit); err != nil {
+		t.Fatal(err)
+	}
+	removed, _, err := s.Prune(t.Context(), before, jobs)
+	if err != nil || removed != 4 {
+		t.Errorf("removed %d, want 4: %v", removed, err)
+	}
+	if before, use, err = s.Excess(t.Context(), limit); err != nil || !before.IsZero() || use.Jobs != 6 {
+		t.Errorf("after that: before %v, %+v, %v", before, use, err)
+	}
+}

@@ -54,6 +54,7 @@ type Store struct {
 	dir     string
 	options Options
 	version atomic.Uint64 // of the last change of any job's output
+	written atomic.Int64  // bytes, to files
 
 	mu     sync.Mutex
 	jobs   map[string]*jobFile // by key: those being written or waited for
@@ -74,7 +75,7 @@ func Open(dir string, o Options) (*Store, error) {
 // as when an attempt was lost and runs elsewhere.
 func (s *Store) Writer(jobID string, attempt int) *Writer {
 	f := s.acquire(jobID)
-	w := &Writer{job: f, attempt: attempt}
+	w := &Writer{job: f, origin: origin{attempt: attempt}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.writers = append(f.writers, w)

@@ -9,10 +9,10 @@ import (
 // Writer appends the output of one attempt. Its methods are safe for
 // concurrent use: one goroutine per stream is the usual case.
 type Writer struct {
-	job     *jobFile
-	attempt int
+	job *jobFile
 
 	// Guarded by job.mu.
+	origin origin
 	open   [len(letters)]openLine
 	closed bool
 }
@@ -42,7 +42,7 @@ func (w *Writer) Write(s Stream, at time.Time, p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	f.load()
+	f.load("")
 	w.split(s, makeStamp(at), p)
 	f.flushOpen()
 	f.changed()
@@ -60,7 +60,7 @@ func (w *Writer) split(s Stream, at stamp, p []byte) {
 		end := bytes.IndexByte(p[:min(len(p), room+1)], '\n')
 		switch {
 		case end >= 0:
-			f.append(w.attempt, line.at, s, flagEnded, line.text, p[:end])
+			f.append(&w.origin, line.at, s, flagEnded, line.text, p[:end])
 			line.text = line.text[:0]
 			p = p[end+1:]
 		case len(p) <= room:
@@ -70,7 +70,7 @@ func (w *Writer) split(s Stream, at stamp, p []byte) {
 			line.text = append(line.text, p[:room]...)
 			p = p[room:]
 			n := splitAt(line.text, p[0])
-			f.append(w.attempt, line.at, s, flagContinued, line.text[:n], nil)
+			f.append(&w.origin, line.at, s, flagContinued, line.text[:n], nil)
 			line.at = at
 			line.text = append(line.text[:0], line.text[n:]...)
 		}

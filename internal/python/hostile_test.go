@@ -233,7 +233,8 @@ func TestNothingAJobStartsSurvivesIt(t *testing.T) {
 
 func TestATimeoutRaisesInTheJobAndThenKills(t *testing.T) {
 	t.Parallel()
-	b := setup(t, nil)
+	// It has the time that it may take on a busy machine.
+	b := setup(t, func(o *python.Options) { o.KillGrace = time.Minute })
 	b.write("h.py", hostile)
 	path := filepath.Join(b.dir, "cleaned")
 	a := b.start("h.never", fmt.Sprintf("[%q], {}", path), 300*time.Millisecond, func(bool, []byte) {})
@@ -244,6 +245,8 @@ func TestATimeoutRaisesInTheJobAndThenKills(t *testing.T) {
 	if text, err := os.ReadFile(path); err != nil || string(text) != "cleaned" {
 		t.Errorf("finally did not run: %q %v", text, err)
 	}
+	b = setup(t, nil)
+	b.write("h.py", hostile)
 	a = b.start("h.stubborn", "", 200*time.Millisecond, func(bool, []byte) {})
 	<-a.Done()
 	if f := a.Result().Failure; f == nil || f.Kind != distro.FailureTimeout {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/output"
+	"github.com/distro-orchestrator/distro/internal/store"
 )
 
 // Options configure a Scheduler.
@@ -18,8 +19,11 @@ type Options struct {
 	Broker    broker.Broker
 	Output    *output.Store // nil: there is none to prune, nor artifacts
 	Clock     broker.Clock
-	Artifacts string        // folder of the files that jobs left; empty: none
-	Retention time.Duration // how long these and the output of a job are kept after the last change
+	Artifacts string          // folder of the files that jobs left; empty: none
+	Retention time.Duration   // how long these and the output of a job are kept after the last change
+	MaxOutput int64           // bytes that the output of all jobs may take; 0: no limit
+	History   History         // nil: there is none to trim
+	Keep      store.Retention // what is kept of it
 	Logger    *slog.Logger
 
 	Alerts   Alerts        // is told of late queues and lost workers; nil: nobody is
@@ -46,6 +50,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	duties.Go(func() { s.sweep(ctx) })
 	if s.opts.Output != nil {
 		duties.Go(func() { s.prune(ctx) })
+		if s.opts.MaxOutput > 0 {
+			duties.Go(func() { s.fit(ctx) })
+		}
+	}
+	if s.opts.History != nil {
+		duties.Go(func() { s.trim(ctx) })
 	}
 	if s.opts.Alerts != nil {
 		duties.Go(func() { s.watchWorkers(ctx) })

@@ -128,6 +128,53 @@ func TestOldArtifactsAreDeleted(t *testing.T) {
 	}
 }
 
+func TestTheOldestOutputIsDeletedWhenAllOfItIsTooMuch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	printed, err := output.Open(dir, output.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prints := func(id string) {
+		w := printed.Writer(id, 1)
+		if err := w.Write(output.Stdout, time.Now(), make([]byte, 10_000)); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+	}
+	prints("old")
+	heads, err := filepath.Glob(filepath.Join(dir, "*", "*.log"))
+	if err != nil || len(heads) != 1 {
+		t.Fatal(heads, err)
+	}
+	then := time.Now().Add(-10 * time.Minute)
+	if err := os.Chtimes(heads[0], then, then); err != nil {
+		t.Fatal(err)
+	}
+	prints("young")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- scheduler.New(scheduler.Options{
+			Broker: &due{sooner: make(chan struct{})}, Output: printed, Clock: clock{}, Retention: time.Hour, MaxOutput: 15_000,
+		}).Run(ctx)
+	}()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if _, err := os.Stat(heads[0]); err != nil {
+			break
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if use, err := printed.Usage(t.Context()); err != nil || use.Jobs != 1 {
+		t.Errorf("%+v is left, %v", use, err)
+	}
+}
+
 func TestAnIdleSchedulerSweepsOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -23,10 +23,10 @@ func (s *Scheduler) sweep(ctx context.Context) {
 			return
 		case err != nil && !failed:
 			failed = true
-			s.opts.Logger.Error("due jobs cannot be queued now; trying on", "reason", err)
+			s.opts.Logger.Error("what time asks of the queue cannot be done now; trying on", "reason", err)
 		case err == nil && failed:
 			failed = false
-			s.opts.Logger.Info("due jobs are queued again")
+			s.opts.Logger.Info("the queue is swept again")
 		}
 		if swept.Rescued > 0 {
 			s.opts.Logger.Warn("jobs of lost workers were rescued", "jobs", swept.Rescued)

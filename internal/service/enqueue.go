@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -100,7 +101,7 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 	job := distro.Job{
 		ID: r.ID, Queue: queue, Function: t.name(), Payload: data,
 		DueAt: due, Timeout: timeout, ResultTTL: s.opts.ResultTTL, FailureTTL: s.opts.FailureTTL,
-		RetriesLeft: retries,
+		RetriesLeft: retries, Trigger: r.Trigger, Caller: strings.ToValidUTF8(r.Caller[:min(len(r.Caller), distro.MaxCaller)], ""),
 	}
 	if s.opts.RetryInterval > 0 {
 		job.RetryIntervals = []time.Duration{s.opts.RetryInterval}

@@ -126,7 +126,6 @@ func (s *Service) Clean(ctx context.Context, queue string) (int, error) {
 // end of the broker stops it.
 func (s *Service) empty(ctx context.Context, queues ...string) (int, error) {
 	total := 0
-	defer func() { s.opts.Logger.InfoContext(ctx, "queues emptied", "queues", queues, "deleted", total) }()
 	cursors := make([]string, len(queues))
 	walk := ctx
 	for left := slices.Clone(queues); len(left) > 0; {
@@ -145,6 +144,7 @@ func (s *Service) empty(ctx context.Context, queues ...string) (int, error) {
 			i++
 		}
 	}
+	s.opts.Logger.InfoContext(ctx, "queues emptied", "queues", queues, "deleted", total)
 	return total, nil
 }
 

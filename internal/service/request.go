@@ -28,6 +28,9 @@ type Request struct {
 	Timeout  time.Duration // of one attempt; distro.Forever; 0: the configured one
 	Retries  *int          // nil: the configured ones
 
+	Trigger string // what makes the job, as distro.Job has it
+	Caller  string // who asks, likewise
+
 	// Schedule is how the client wrote the delay, where that is more than
 	// Delay tells. Two requests of one ID are the same only with one Schedule.
 	Schedule string

@@ -35,6 +35,11 @@ type Options struct {
 	Output  Output
 	Queues  []string // names accepted, highest priority first
 
+	History History          // what ran; nil: nothing is remembered
+	Behind  func() time.Time // since when history lacks what happens; nil: it never does
+	Zone    *time.Location   // of days and times in searches; default UTC
+
+	Arrivals      Arrivals         // nil: all output is in Output as soon as it is printed
 	Retries       int              // of jobs whose request names none
 	RetryInterval time.Duration    // pause before each retry; 0: at once
 	JobTimeout    time.Duration    // of jobs whose request names none; default 30 minutes
@@ -55,6 +60,9 @@ func (o Options) withDefaults() Options {
 	if o.MaxArguments == 0 {
 		o.MaxArguments = 32 << 20
 	}
+	if o.Behind == nil {
+		o.Behind = func() time.Time { return time.Time{} }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -69,8 +77,10 @@ func (o Options) withDefaults() Options {
 // safe for concurrent use. It runs a goroutine only while somebody is in Wait
 // or FollowLog.
 type Service struct {
-	opts     Options
-	follower *follower
+	opts      Options
+	follower  *follower
+	searching chan struct{} // holds one for each search that runs
+	begun     chan struct{} // there is a new operation
 }
 
 // New returns a Service.
@@ -84,7 +94,7 @@ func New(opts Options) (*Service, error) {
 	if opts.Retries < 0 || opts.Retries > MaxRetries {
 		return nil, fmt.Errorf("%d retries: must be 0 to %d", opts.Retries, MaxRetries)
 	}
-	return &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker)}, nil
+	return &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker), searching: make(chan struct{}, maxSearches), begun: make(chan struct{}, 1)}, nil
 }
 
 // DefaultQueue is the queue of requests that name none: "default" where it is

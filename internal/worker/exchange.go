@@ -10,11 +10,16 @@ import (
 )
 
 // giveUpAfter is how many exchanges in a row may fail when the worker's time
-// is over until it ends without settling: its claims are rescued later.
-const giveUpAfter = 5
+// is over until it ends without settling: its claims are rescued later. Where it
+// was not told to kill its jobs, it tries for keepTrying to settle them.
+const (
+	giveUpAfter = 5
+	keepTrying  = 30 * time.Second
+)
 
-// callTimeout bounds one exchange. The jobs run on meanwhile.
-const callTimeout = 30 * time.Second
+// callTimeout bounds one exchange, which may carry much over a slow line. The
+// jobs run on meanwhile, and the broker beats.
+const callTimeout = 2 * time.Minute
 
 // reply is what came of an exchange.
 type reply struct {
@@ -134,8 +139,10 @@ func (l *loop) take(ctx context.Context, r reply) {
 func (l *loop) settled(r *reply) {
 	for i, t := range r.settled {
 		switch r.Settled[i] {
-		case broker.SettleLost, broker.SettleGone:
+		case broker.SettleLost:
 			l.Logger.Warn("the outcome of a job was refused: it is no longer this worker's", "job_id", t.job.ID, "attempt", t.job.Attempt)
+		case broker.SettleGone: // somebody deleted it, or it keeps no result and an earlier call arrived
+			l.Logger.Info("a job ended whose record is gone", "job_id", t.job.ID, "attempt", t.job.Attempt)
 		}
 		delete(l.tasks, t.claim.Token)
 	}

@@ -63,6 +63,7 @@ type loop struct {
 	inFlight  bool
 	exchangeT time.Duration // how long exchanges take lately
 	failures  int           // exchanges that failed in a row
+	failedAt  time.Time     // the first of them
 	pauseTill time.Time     // no exchange before, after a failure
 
 	waitCancel context.CancelFunc

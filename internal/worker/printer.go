@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -21,6 +22,30 @@ type Printer interface {
 // Stored keeps output in a store.
 func Stored(store *output.Store) func(jobID string, attempt int) Printer {
 	return func(jobID string, attempt int) Printer { return store.Writer(jobID, attempt) }
+}
+
+// Both gives all output to two takers. The second one has it even where the
+// first fails.
+func Both(first, second func(jobID string, attempt int) Printer) func(jobID string, attempt int) Printer {
+	return func(jobID string, attempt int) Printer {
+		return both{first(jobID, attempt), second(jobID, attempt)}
+	}
+}
+
+type both struct{ first, second Printer }
+
+// Write implements Printer.
+func (b both) Write(s output.Stream, at time.Time, p []byte) error {
+	return errors.Join(b.first.Write(s, at, p), b.second.Write(s, at, p))
+}
+
+// Note implements Printer.
+func (b both) Note(text string) error { return errors.Join(b.first.Note(text), b.second.Note(text)) }
+
+// Close implements Printer.
+func (b both) Close() {
+	b.first.Close()
+	b.second.Close()
 }
 
 // maxHeldLine is how much of a line is held back until its end comes.

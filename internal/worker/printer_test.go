@@ -62,3 +62,30 @@ func TestTheConsoleOfSeveralSlotsKeepsLinesWhole(t *testing.T) {
 	}
 	c.Close()
 }
+
+func TestBothTakersHaveAllOutput(t *testing.T) {
+	t.Parallel()
+	var one, other bytes.Buffer
+	store, err := output.Open(t.TempDir(), output.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := worker.Both(worker.Console(&one, &other, 1), worker.Stored(store))("job", 1)
+	if err := p.Write(output.Stdout, time.Now(), []byte("one\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Note("note"); err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	var text strings.Builder
+	if err := store.WriteText(t.Context(), "job", &text); err != nil {
+		t.Fatal(err)
+	}
+	if got := one.String() + other.String() + text.String(); got != "one\njob: note\none\ndistro: note\n" {
+		t.Errorf("got %q", got)
+	}
+	if err := p.Write(output.Stdout, time.Now(), []byte("late\n")); err == nil || !strings.HasSuffix(one.String(), "late\n") {
+		t.Errorf("the second fails with %v, the first has %q", err, one.String())
+	}
+}

@@ -90,8 +90,24 @@ func (l *loop) failed(err error, now time.Time) {
 	case l.failures == 1:
 		l.Logger.Error("the queue does not answer; running jobs go on", "reason", err)
 	}
-	if l.killing && l.failures >= giveUpAfter && !l.left {
-		l.Logger.Error("the last outcomes could not be settled; they will be when the queue is back", "jobs", len(l.tasks))
-		l.left = true
+	if l.failures == 1 {
+		l.failedAt = now
+	}
+	l.giveUp(now)
+}
+
+// giveUp ends a worker whose time is over and whose queue does not answer.
+func (l *loop) giveUp(now time.Time) {
+	if !l.draining || l.left || l.failures < giveUpAfter {
+		return
+	}
+	unsettled := len(l.settle)
+	if !l.killing && len(l.tasks) > 0 && (unsettled < len(l.tasks) || now.Before(l.failedAt.Add(keepTrying))) {
+		return
+	}
+	l.left = true
+	if unsettled > 0 {
+		l.err = errors.Join(l.err, distro.Errorf(distro.CodeUnavailable,
+			"the ends of %d jobs could not be recorded, as the queue does not answer: they count as lost, and are retried or failed when it is back", unsettled))
 	}
 }

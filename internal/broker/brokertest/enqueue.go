@@ -27,7 +27,7 @@ func enqueueTests() []subtest {
 		}},
 		{"keeps every field that describes the call and its policy", func(s *suite) {
 			want := distro.Job{
-				ID: "id_-1", Queue: "hoch größe", Function: "pkg.mod.Class.method", Fingerprint: "ü\x00'\"",
+				ID: "id_-1", Queue: "hoch größe", Function: "pkg.mod.Class.method", Fingerprint: "ü\x00'\"", Trigger: distro.TriggerCLI, Caller: "ana@10.0.0.7 ü",
 				Payload: distro.Payload{
 					Serializer: distro.SerializerPickle, // ("pkg.mod.Class.method", None, ("\xff",), {})
 					Data:       []byte("\x80\x03(X\x14\x00\x00\x00pkg.mod.Class.methodNX\x02\x00\x00\x00\xc3\xbf\x85}t."),

@@ -103,7 +103,7 @@ func (m *Model) settle(w *modelWorker, s broker.Settlement) broker.SettleStatus 
 // end ends the attempt of j.
 func (m *Model) end(j *modelJob, res distro.Result) {
 	token := j.claim.token
-	res.Attempt, res.Worker = j.Attempt, j.claim.worker
+	res.Attempt, res.Run, res.Worker = j.Attempt, token, j.claim.worker
 	if res.StartedAt.IsZero() {
 		res.StartedAt = j.StartedAt
 	}
@@ -190,10 +190,14 @@ func (m *Model) rescue(worker string) int {
 	var back []*modelJob
 	for _, j := range held {
 		if j.Status == distro.StatusStarted {
-			m.end(j, distro.Result{
+			res := distro.Result{
 				Outcome: distro.OutcomeLost,
 				Failure: &distro.Failure{Kind: distro.FailureLost, Message: "worker " + worker + " was lost"},
-			})
+			}
+			if j.claim.stop {
+				res.Outcome, res.Failure.Kind = distro.OutcomeStopped, distro.FailureStopped
+			}
+			m.end(j, res)
 		} else {
 			back = append(back, j)
 		}

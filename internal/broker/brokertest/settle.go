@@ -40,6 +40,7 @@ func settleTests() []subtest {
 				{Claim: claims[0], Result: finished}, {Claim: claims[1], Result: failed},
 			}})
 			finished.Attempt, finished.Worker, failed.Attempt, failed.Worker = 1, "w", 1, "w"
+			finished.Run, failed.Run = claims[0].Token, claims[1].Token
 			s.equal("finished", s.get("a").Result, &finished)
 			s.equal("failed", s.get("b").Result, &failed)
 			s.equal("ended", s.get("a").EndedAt, s.clock.Now())

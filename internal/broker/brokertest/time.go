@@ -90,6 +90,17 @@ func rescueTests() []subtest {
 			s.equal("history", s.history("a"), "queued.0")
 			s.equal("order", s.order("default"), "a b c")
 		}},
+		{"rescues an attempt that was to be stopped as stopped, without a retry", func(s *suite) {
+			s.enqueue(job("a", retries(3)))
+			s.worker("w").run(1)
+			s.act(broker.ActionStop, "a")
+			s.equal("rescued", s.pass(broker.LostAfter).Rescued, 1)
+			got := s.get("a")
+			s.equal("status", got.Status, distro.StatusStopped)
+			s.equal("outcome", got.Result.Outcome, distro.OutcomeStopped)
+			s.equal("kind", got.Result.Failure.Kind, distro.FailureStopped)
+			s.equal("retries left", got.RetriesLeft, 3)
+		}},
 		{"rescues no worker that beats", func(s *suite) {
 			s.add("a", "b")
 			alive, lost := s.worker("alive"), s.worker("lost")

@@ -41,12 +41,18 @@ type Options struct {
 	// Schedule names the queues whose delayed jobs this process moves when
 	// they are due, unless another scheduler, of whatever make, does.
 	Schedule []string
+	// Queues names those that this process looks after: it deletes there what
+	// has expired, and repairs what dead processes left. Default: all.
+	Queues []string
+	// Feed says that this process reads the change feed: it is written from now
+	// on. Else it is from the first Changes on.
+	Feed bool
 
 	FeedKeep     int           // entries of the change feed that are kept at least; default 100,000
 	ResultTTL    time.Duration // of finished jobs that say none; default 500 s
 	WorkerTTL    time.Duration // an idle worker that is not heard of is off RQ's lists after this and a minute; default 420 s
 	MonitorEvery time.Duration // a running job that is not heard of counts as abandoned for RQ after this and a minute; default 30 s
-	Timeout      time.Duration // of one call; default 1.5 s
+	Timeout      time.Duration // of one call where the caller sets none; default 1.5 s
 
 	Logger *slog.Logger
 }
@@ -86,6 +92,8 @@ type Broker struct {
 	reader  time.Duration // when the feed's reader was last announced
 	queues  int           // where the next look for what has expired begins
 	upkeep  time.Duration // when maintenance was last done
+
+	deflater deflater
 }
 
 // Open connects to Redis and checks that it can be used.
@@ -99,7 +107,15 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		opts: opts, client: client, target: where, scripts: map[string]*rueidis.Lua{},
 		wanted: wantedFields(), instance: randomHex(8), lock: randomNumber(), workers: map[string]*registered{},
 	}
-	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release"} {
+	for _, name := range []string{"rows", "part"} {
+		text, err := sources.ReadFile("scripts/" + name + ".lua")
+		if err != nil {
+			client.Close()
+			return nil, fmt.Errorf("read script %q: %w", name, err)
+		}
+		b.scripts[name] = rueidis.NewLuaScript(string(text))
+	}
+	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release", "alive", "ship", "take", "hold"} {
 		if b.scripts[name], err = script(name); err != nil {
 			client.Close()
 			return nil, err
@@ -113,7 +129,9 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		client.Close()
 		return nil, fmt.Errorf("subscribe: %w", err)
 	}
-	b.announceReader(ctx, true)
+	if opts.Feed {
+		b.announceReader(ctx, true)
+	}
 	return b, nil
 }
 
@@ -144,9 +162,17 @@ func script(name string) (*rueidis.Lua, error) {
 	return rueidis.NewLuaScript(text), nil
 }
 
+// bound limits a call whose caller has set no time for it.
+func (b *Broker) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, b.opts.Timeout)
+}
+
 // run runs a script with the arguments that all of them begin with.
 func (b *Broker) run(ctx context.Context, name string, args *arguments) (rueidis.RedisResult, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	ctx, cancel := b.bound(ctx)
 	defer cancel()
 	result := b.scripts[name].Exec(ctx, b.client, nil, args.list)
 	return result, unavailable(result.Error())

@@ -26,7 +26,7 @@ func harness() brokertest.Harness {
 // open returns a broker that schedules for every queue of the suite.
 func open(t brokertest.TB, opts redisbroker.Options) *redisbroker.Broker {
 	t.Helper()
-	opts.FeedKeep = feedKeep
+	opts.FeedKeep, opts.Feed = feedKeep, true
 	opts.Timeout = 20 * time.Second // many tests share one server
 	opts.Schedule = []string{"default", "high", "low", "other", "zoo", "a", "q", "r", "none"}
 	b, err := redisbroker.Open(t.Context(), opts)

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	dialTimeout = time.Second
+	dialTimeout = 1500 * time.Millisecond
 	// silence is how long a connection that owes answers may say nothing until
 	// it is given up. Calls give up earlier.
 	silence = 5 * time.Second
@@ -37,13 +37,28 @@ func connect(ctx context.Context, opts Options) (rueidis.Client, *target, error)
 	}
 	client, err := rueidis.NewClient(t.clientOption())
 	if err != nil {
-		return nil, nil, fmt.Errorf("connect to Redis %s: %w", t, t.redact(unavailable(err)))
+		return nil, nil, fmt.Errorf("connect to Redis %s: %w", t, t.redact(advise(unavailable(err))))
 	}
 	if err := t.examine(ctx, client, opts.Timeout); err != nil {
 		client.Close()
-		return nil, nil, fmt.Errorf("connect to Redis %s: %w", t, t.redact(err))
+		return nil, nil, fmt.Errorf("connect to Redis %s: %w", t, t.redact(advise(err)))
 	}
 	return client, t, nil
+}
+
+// advise says what to do about what a server refuses.
+func advise(err error) error {
+	for _, known := range []struct{ code, advice string }{
+		{"NOAUTH", "it wants a password: write it into the URL, as redis://:PASSWORD@HOST:PORT/DB"},
+		{"WRONGPASS", "it does not take this user name and password: correct them in the URL, redis://USER:PASSWORD@HOST:PORT/DB"},
+		{"invalid password", "it does not take this password: correct it in the URL"},
+		{"DB index is out of range", "it has no database of this number: choose a lower one, or raise databases in redis.conf"},
+	} {
+		if err != nil && strings.Contains(err.Error(), known.code) {
+			return fmt.Errorf("%s (%w)", known.advice, err)
+		}
+	}
+	return err
 }
 
 func (t *target) clientOption() rueidis.ClientOption {

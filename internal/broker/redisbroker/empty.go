@@ -11,7 +11,7 @@ import (
 )
 
 // emptyStep bounds one step: others wait for no more than that.
-const emptyStep = 100
+const emptyStep = 32
 
 // walkAbandoned is how long a walk rests until Sweep ends it for whoever began
 // it and went away.

@@ -32,6 +32,7 @@ func (b *Broker) Exchange(ctx context.Context, req broker.ExchangeRequest) (brok
 	}
 	reg := b.registered(ctx, &req.Worker)
 	c := conversation{b: b, reg: reg, req: &req, info: info}
+	defer b.stayAlive(ctx, req.Worker.Name)()
 	answer, err := c.call(ctx, false)
 	if err == nil && answer.state == "unknown" {
 		b.mu.Lock()
@@ -53,6 +54,29 @@ func (b *Broker) Exchange(ctx context.Context, req broker.ExchangeRequest) (brok
 		return broker.ExchangeReply{}, fmt.Errorf("exchange of worker %q: %w", req.Worker.Name, errStale)
 	}
 	return c.finish(answer), nil
+}
+
+// stayAlive beats until its result is called: a call that carries much over a
+// slow line takes longer than a worker may be silent.
+func (b *Broker) stayAlive(ctx context.Context, worker string) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(broker.BeatEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			a := b.begin(b.now(), 2)
+			a.text(worker, b.instance)
+			_, _ = b.run(ctx, "alive", a) // the call itself tells what is wrong
+		}
+	}()
+	return func() { cancel(); <-done }
 }
 
 // registered is the record of a worker, made at its first call. Then its
@@ -151,8 +175,7 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 	}
 	a.flag(req.Leave)
 	if req.Leave {
-		a.text(c.b.lostResult(req.Worker.Name))
-		a.text(c.b.lostReason(req.Worker.Name))
+		a.text(c.b.lostEnds(req.Worker.Name)...)
 	}
 	a.many(req.Want.Queues)
 	a.many(req.Want.Tokens)
@@ -163,8 +186,7 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 	a.many(c.slots)
 	a.number(req.Want.Begun)
 	a.many(b.wanted)
-	c.kill, c.drain = c.reg.kill, c.reg.drain
-	c.reg.kill, c.reg.drain, c.reg.news = nil, false, false
+	c.kill, c.drain, c.reg.news = c.reg.kill, c.reg.drain, false
 	return a
 }
 
@@ -306,7 +328,11 @@ func (c *conversation) finish(answer exchangeAnswer) broker.ExchangeReply {
 	reply := broker.ExchangeReply{Claims: answer.claims, Stop: answer.stops, Drain: c.drain}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	reg.known = true
+	// What came since is for the next call.
+	reg.kill, reg.drain = reg.kill[len(c.kill):], reg.drain && !c.drain
+	if !reg.known { // what came before was for the one that had the name
+		reg.known, c.kill, reply.Drain = true, nil, false
+	}
 	if c.told {
 		reg.info = c.info
 	}
@@ -365,17 +391,22 @@ func (c *conversation) finish(answer exchangeAnswer) broker.ExchangeReply {
 	return reply
 }
 
-// lostReason says why the claims of a worker were ended for it.
-func (b *Broker) lostReason(worker string) string {
-	return b.codec.excString("worker " + worker + " was lost\n")
-}
-
-// lostResult is the end of the JSON of such a result.
-func (b *Broker) lostResult(worker string) string {
-	return string(b.codec.resultTail(&distro.Result{
+// lostEnds is how the attempts of a worker end that is gone, as the scripts take it:
+// the ends of the results' JSON and what RQ is told, of those that are lost and
+// of those that somebody wanted stopped.
+func (b *Broker) lostEnds(worker string) []string {
+	lost := distro.Result{
 		Outcome: distro.OutcomeLost,
 		Failure: &distro.Failure{Kind: distro.FailureLost, Message: "worker " + worker + " was lost"},
-	}))
+	}
+	stopped := distro.Result{
+		Outcome: distro.OutcomeStopped,
+		Failure: &distro.Failure{Kind: distro.FailureStopped, Message: "stopped, and worker " + worker + " was lost meanwhile"},
+	}
+	return []string{
+		string(b.codec.resultTail(&lost)), b.codec.excString(failureText(&lost)),
+		string(b.codec.resultTail(&stopped)), b.codec.excString(failureText(&stopped)),
+	}
 }
 
 // failureText is what RQ's readers see of an attempt that did not finish: the

@@ -26,33 +26,42 @@ const (
 	keyLock       = "rq:scheduler-lock:"   // + queue: who schedules it
 	keyCleaning   = "rq:clean_registries:" // + queue: somebody does maintenance
 	keyGroup      = "rq:group:"            // + group, set of jobs (RQ 2)
-	keyExecution  = "rq:execution:"        // + job + ":" + execution, hash (RQ 2)
 	keyExecutions = "rq:executions:"       // + job, zset (RQ 2)
 )
 
 // Keys of Distro's own.
 const (
-	ownFeed    = "distro:feed"    // stream: the change feed
-	ownReader  = "distro:reader"  // exists while somebody reads the feed
-	ownSeq     = "distro:seq"     // counter: numbers jobs, claims and places at the front
-	ownPaused  = "distro:paused"  // set of queues
-	ownWorkers = "distro:workers" // set of worker processes
-	ownWorker  = "distro:worker:" // + process, hash: beat, instance, seen, info
-	ownSlots   = "distro:slots:"  // + process, set: the RQ workers it shows itself as
-	ownClaims  = "distro:claims:" // + process, hash: token → job
-	ownStops   = "distro:stops:"  // + process, hash: token → job that somebody wants stopped
-	ownHeld    = "distro:held:"   // + queue, zset: jobs claimed and not begun, by number of the claim
-	ownTTL     = "distro:ttl"     // zset: queue, a zero byte, job that waits no longer than until, microseconds
-	ownWalks   = "distro:walks"   // zset: lists that Empty walks over, by when it was last seen, seconds
-	ownWalk    = "distro:walk:"   // + walk + ":" + queue, list: what is left of one
-	ownRelease = "distro:release" // set: ended jobs whose dependents are still to be released
-	ownWake    = "distro:wake:"   // + database, channel: hints of what Wait waits for
+	ownFeed    = "distro:feed"       // stream: the change feed
+	ownReader  = "distro:reader"     // exists while somebody reads the feed
+	ownSeq     = "distro:seq"        // counter: numbers jobs, claims and places at the front
+	ownPaused  = "distro:paused"     // set of queues
+	ownWorkers = "distro:workers"    // set of worker processes
+	ownWorker  = "distro:worker:"    // + process, hash: beat, instance, seen, info
+	ownSlots   = "distro:slots:"     // + process, set: the RQ workers it shows itself as
+	ownClaims  = "distro:claims:"    // + process, hash: token → job
+	ownStops   = "distro:stops:"     // + process, hash: token → job that somebody wants stopped
+	ownHeld    = "distro:held:"      // + queue, zset: jobs claimed and not begun, by number of the claim
+	ownTTL     = "distro:ttl"        // zset: queue, a zero byte, job that waits no longer than until, microseconds
+	ownWalks   = "distro:walks"      // zset: lists that Empty walks over, by when it was last seen, seconds
+	ownWalk    = "distro:walk:"      // + walk + ":" + queue, list: what is left of one
+	ownRelease = "distro:release"    // hash: job whose dependents were put aside → the status that releases them
+	ownAside   = "distro:release:"   // + job, set: these dependents
+	ownLocks   = "distro:schedulers" // set: values of Distro's own scheduler locks
+	ownLock    = "distro:scheduler:" // + value: exists while that scheduler is alive
+	ownNothing = "distro:nothing"    // is never there
+	ownWake    = "distro:wake:"      // + database, channel: hints of what Wait waits for
+	ownOutput  = "distro:output"     // stream: output of jobs that no orchestrator has stored yet
+	ownUnread  = "distro:unread"     // hash: bytes of it in "all" and by "job:" + job
+	ownListens = "distro:listens"    // exists while somebody reads output
+	ownMover   = "distro:mover"      // the store that output goes to
 )
 
 // Fields of Distro's own in the hash of a job. RQ ignores and keeps them.
 const (
 	fieldSeq     = "distro_seq"     // orders jobs created in one microsecond
 	fieldPrint   = "distro_print"   // Job.Fingerprint
+	fieldTrigger = "distro_trigger" // Job.Trigger
+	fieldCaller  = "distro_caller"  // Job.Caller
 	fieldDue     = "distro_due"     // microseconds: due time, which the registry has rounded up
 	fieldAttempt = "distro_attempt" // ordinal of the last begun attempt
 	fieldClaim   = "distro_claim"   // token, space, process: while it is claimed
@@ -73,10 +82,12 @@ func prelude() string {
 		{"STARTED", keyStarted}, {"FINISHED", keyFinished}, {"FAILED", keyFailed}, {"DEFERRED", keyDeferred},
 		{"SCHEDULED", keyScheduled}, {"CANCELED", keyCanceled}, {"WORKERS", keyWorkers}, {"WORKER", keyWorker},
 		{"COMMANDS", keyCommands}, {"SUSPENDED", keySuspended}, {"LOCK", keyLock}, {"CLEANING", keyCleaning},
-		{"GROUP", keyGroup}, {"EXECUTION", keyExecution}, {"EXECUTIONS", keyExecutions},
+		{"GROUP", keyGroup}, {"EXECUTIONS", keyExecutions},
 		{"FEED", ownFeed}, {"READER", ownReader}, {"SEQ", ownSeq}, {"PAUSED", ownPaused}, {"PROCESSES", ownWorkers},
 		{"PROCESS", ownWorker}, {"SLOTS", ownSlots}, {"CLAIMS", ownClaims}, {"STOPS", ownStops}, {"HELD", ownHeld}, {"TTL", ownTTL}, {"WALKS", ownWalks},
-		{"WALK", ownWalk}, {"RELEASE", ownRelease},
+		{"WALK", ownWalk}, {"RELEASE", ownRelease}, {"RELEASING", ownAside}, {"SCHEDULERS", ownLocks}, {"SCHEDULER", ownLock},
+		{"NOTHING", ownNothing},
+		{"OUTPUT", ownOutput}, {"UNREAD", ownUnread}, {"LISTENER", ownListens}, {"MOVER", ownMover},
 		{"F_SEQ", fieldSeq}, {"F_PRINT", fieldPrint}, {"F_DUE", fieldDue}, {"F_ATTEMPT", fieldAttempt},
 		{"F_CLAIM", fieldClaim}, {"F_HELD", fieldHeld}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
 		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult},
@@ -96,6 +107,6 @@ func wantedFields() []string {
 		"created_at", "started_at", "ended_at", "origin", "worker_name", "timeout", "result_ttl", "failure_ttl",
 		"retries_left", "retry_intervals", "number_of_retries",
 		"success_callback_name", "success_callback_timeout", "failure_callback_name", "failure_callback_timeout",
-		"stopped_callback_name", "stopped_callback_timeout", fieldPrint, fieldDue,
+		"stopped_callback_name", "stopped_callback_timeout", fieldPrint, fieldDue, fieldTrigger, fieldCaller,
 	}
 }

@@ -250,7 +250,7 @@ func rowFields() []string {
 		"worker_name", "retries_left", "retry_intervals", "number_of_retries",
 		"success_callback_name", "success_callback_timeout", "failure_callback_name", "failure_callback_timeout",
 		"stopped_callback_name", "stopped_callback_timeout",
-		fieldSeq, fieldPrint, fieldDue, fieldAttempt,
+		fieldSeq, fieldPrint, fieldTrigger, fieldCaller, fieldDue, fieldAttempt,
 	}
 }
 
@@ -302,10 +302,6 @@ func (b *Broker) row(id string, m *rueidis.RedisMessage, names []string) (*row, 
 
 // inspect runs a script that changes nothing.
 func (b *Broker) inspect(ctx context.Context, name string, keys, args []string) (rueidis.RedisResult, error) {
-	text, err := sources.ReadFile("scripts/" + name + ".lua")
-	if err != nil {
-		return rueidis.RedisResult{}, fmt.Errorf("read script %q: %w", name, err)
-	}
-	answer := rueidis.NewLuaScript(string(text)).Exec(ctx, b.client, keys, args)
+	answer := b.scripts[name].Exec(ctx, b.client, keys, args)
 	return answer, unavailable(answer.Error())
 }

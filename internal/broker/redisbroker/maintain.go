@@ -2,6 +2,7 @@ package redisbroker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,7 @@ const (
 	maintainStep  = 32               // entries of a queue that are looked at in one call
 	maintainLife  = 60 * time.Second // of RQ's lock, should this process die with it
 	stuckFor      = 60 * time.Second // as in RQ 1.16.2 and later
-	releaseStep   = 32               // dependents that one call enqueues
+	releaseSteps  = 64               // calls that enqueue dependents in one Sweep
 )
 
 // maintain repairs, every now and then, what processes left that died. It is
@@ -34,16 +35,17 @@ func (b *Broker) maintain(ctx context.Context) error {
 	if !due {
 		return nil
 	}
-	queues, err := b.queueNames(ctx)
+	queues, err := b.lookedAfter(ctx)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, queue := range queues {
 		if err := b.maintainQueue(ctx, queue); err != nil {
-			return fmt.Errorf("maintain queue %q: %w", queue, err)
+			errs = append(errs, fmt.Errorf("maintain queue %q: %w", queue, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (b *Broker) maintainQueue(ctx context.Context, queue string) error {
@@ -72,33 +74,26 @@ func (b *Broker) maintainQueue(ctx context.Context, queue string) error {
 }
 
 // releaseDependents goes on with ended jobs that too many others wait for to
-// release them in one step. The set is walked with SSCAN, which misses none
-// that stays; a process that dies in the middle leaves the job in the set of
-// those to be released.
+// release them in one step: a bounded part of it.
 func (b *Broker) releaseDependents(ctx context.Context) error {
-	parents, err := b.client.Do(ctx, b.client.B().Srandmember().Key(ownRelease).Count(4).Build()).AsStrSlice()
+	short, cancel := b.bound(ctx)
+	parents, err := b.client.Do(short, b.client.B().Hkeys().Key(ownRelease).Build()).AsStrSlice()
+	cancel()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return unavailable(err)
 	}
+	steps := 0
 	for _, parent := range parents {
-		key := keyJob + parent + keyDependents
-		for cursor := uint64(0); ; {
-			entry, err := b.client.Do(ctx, b.client.B().Sscan().Key(key).Cursor(cursor).Count(releaseStep).Build()).AsScanEntry()
-			if err != nil {
-				return unavailable(err)
-			}
-			a := b.begin(b.now(), len(entry.Elements)+2)
+		for left := int64(1); left > 0 && steps < releaseSteps; steps++ {
+			a := b.begin(b.now(), 1)
 			a.text(parent)
-			a.many(entry.Elements)
-			if _, err := b.run(ctx, "release", a); err != nil {
+			reply, err := b.run(ctx, "release", a)
+			if err != nil {
 				return fmt.Errorf("release the dependents of %q: %w", parent, err)
 			}
-			if cursor = entry.Cursor; cursor == 0 {
-				break
+			if left, err = reply.AsInt64(); err != nil {
+				return malformed("release", err)
 			}
-		}
-		if err := b.client.Do(ctx, b.client.B().Srem().Key(ownRelease).Member(parent).Build()).Error(); err != nil {
-			return unavailable(err)
 		}
 	}
 	return nil

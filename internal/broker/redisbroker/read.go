@@ -30,7 +30,7 @@ func (b *Broker) Get(ctx context.Context, ids []string) ([]distro.Job, error) {
 }
 
 func (b *Broker) get(ctx context.Context, ids []string) ([]distro.Job, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	ctx, cancel := b.bound(ctx)
 	defer cancel()
 	c := b.client.B()
 	commands := make(rueidis.Commands, 0, 2*len(ids))

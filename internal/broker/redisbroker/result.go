@@ -107,8 +107,9 @@ func (w *wireResult) isOf(j *distro.Job, fields map[string]string) bool {
 
 // own is the result of an attempt on a worker of Distro's.
 func (c *codec) own(w wireResult, s stored) *distro.Result {
+	run, _, _ := strings.Cut(s.fields[fieldSettled], " ")
 	r := &distro.Result{
-		Outcome: w.Outcome, Attempt: w.Attempt, Worker: w.Worker,
+		Outcome: w.Outcome, Attempt: w.Attempt, Run: run, Worker: w.Worker,
 		StartedAt: parseRQTime(w.StartedAt), EndedAt: parseRQTime(w.EndedAt),
 		View:       distro.View{Text: w.View, JSON: w.JSON, Truncated: w.Truncated},
 		PeakMemory: w.PeakMemory, CPUTime: time.Duration(w.CPUTime),
@@ -150,6 +151,9 @@ func (c *codec) stock(j *distro.Job, s stored) *distro.Result {
 	}
 	r := &distro.Result{Attempt: j.Attempt, Worker: j.Worker, StartedAt: j.StartedAt, EndedAt: j.EndedAt}
 	s.place(r)
+	if r.Run = strings.ToValidUTF8(s.newest["execution_id"], "\uFFFD"); r.Run == "" {
+		r.Run = rqTime(r.StartedAt)
+	}
 	switch kind {
 	case rqSuccessful:
 		r.Outcome, r.Pickle = distro.OutcomeFinished, pickle

@@ -81,7 +81,7 @@ func TestResultsOfStockWorkersAreRead(t *testing.T) {
 	} {
 		got, _ := redisbroker.Decode("id", test.fields, test.newest)
 		if test.want != nil {
-			test.want.Attempt, test.want.Worker = 1, "stock"
+			test.want.Attempt, test.want.Worker, test.want.Run = 1, "stock", redisbroker.RQTime(got.StartedAt)
 			test.want.StartedAt, test.want.EndedAt = got.StartedAt, got.EndedAt
 		}
 		if diff := cmp.Diff(test.want, got.Result); diff != "" {

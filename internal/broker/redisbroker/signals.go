@@ -72,8 +72,10 @@ func (s *signals) start(ctx context.Context) error {
 				continue
 			}
 			ended, pause = next, resubscribeFirst
-			s.b.announceReader(s.b.life, true) // it may have lost everything
-			s.wakeAll()                        // messages were missed
+			if s.b.opts.Feed {
+				s.b.announceReader(s.b.life, true) // it may have lost everything
+			}
+			s.wakeAll() // messages were missed
 		}
 	})
 	return nil
@@ -223,7 +225,7 @@ func (s *signals) wakeAll() {
 }
 
 // sweeping forgets the due times that were heard of: Sweep is going to see
-// them. swept keeps what it saw.
+// them. hasSwept keeps what it saw.
 func (s *signals) sweeping() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -88,10 +88,10 @@ func (b *Broker) sweepDue(ctx context.Context, limit int, s *broker.Swept) (map[
 
 // rescue ends some of the claims of a lost process.
 func (b *Broker) rescue(ctx context.Context, process, beat string, s *broker.Swept) (done bool, err error) {
-	a := b.begin(b.now(), 5)
+	a := b.begin(b.now(), 7)
 	a.text(process, beat)
 	a.number(rescueStep)
-	a.text(b.lostResult(process), b.lostReason(process))
+	a.text(b.lostEnds(process)...)
 	reply, err := b.run(ctx, "rescue", a)
 	if err != nil {
 		return false, fmt.Errorf("rescue the claims of worker %q: %w", process, err)
@@ -109,12 +109,12 @@ func (b *Broker) rescue(ctx context.Context, process, beat string, s *broker.Swe
 
 // expire deletes jobs that are over.
 func (b *Broker) expire(ctx context.Context, limit int) (int, error) {
-	queues, err := b.queueNames(ctx)
+	queues, err := b.lookedAfter(ctx)
 	if err != nil {
 		return 0, err
 	}
 	b.mu.Lock()
-	if b.queues >= len(queues) {
+	if b.queues >= len(queues) || len(queues) <= queueStep {
 		b.queues = 0
 	}
 	part := queues[b.queues:min(b.queues+queueStep, len(queues))]
@@ -138,6 +138,14 @@ func (b *Broker) expire(ctx context.Context, limit int) (int, error) {
 	return int(counts[0]) + walked, nil
 }
 
+// lookedAfter are the queues that this process looks after.
+func (b *Broker) lookedAfter(ctx context.Context) ([]string, error) {
+	if b.opts.Queues != nil {
+		return b.opts.Queues, nil
+	}
+	return b.queueNames(ctx)
+}
+
 // queueNames are the queues that were ever used, in order. A member of the set
 // that is no queue's key is not one.
 func (b *Broker) queueNames(ctx context.Context) ([]string, error) {
@@ -159,6 +167,10 @@ func (b *Broker) queueNames(ctx context.Context) ([]string, error) {
 
 // unlock gives the scheduler's locks back that are this process's.
 func (b *Broker) unlock(ctx context.Context) {
+	if len(b.opts.Schedule) > 0 { // else it would be taken for one that was killed
+		c := b.client.B()
+		b.client.DoMulti(ctx, c.Del().Key(ownLock+b.lock).Build(), c.Srem().Key(ownLocks).Member(b.lock).Build())
+	}
 	for _, queue := range b.opts.Schedule {
 		key := keyLock + queue
 		c := b.client.B().Eval().Script(`if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end`).Numkeys(1).Key(key).Arg(b.lock).Build()

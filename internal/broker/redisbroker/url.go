@@ -50,12 +50,21 @@ var (
 
 var schemePattern = regexp.MustCompile(`^[a-z][a-z0-9.+-]*$`)
 
+// CheckURL reports what is wrong with a URL, without telling a password.
+func CheckURL(raw string) error {
+	_, err := parseTarget(raw)
+	return err
+}
+
 // parseTarget reads a URL as redis-py does, and those of Sentinels.
 func parseTarget(raw string) (*target, error) {
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(raw), "://")
 	scheme = strings.ToLower(scheme)
 	if !ok || !schemePattern.MatchString(scheme) {
 		return nil, errNoURL
+	}
+	if i := strings.IndexAny(rest, "/?"); i >= 0 && strings.Contains(rest[i:], "@") {
+		return nil, fmt.Errorf("the Redis URL has an @ behind its first / or ?: %w", errURL) // the end of a password, most likely
 	}
 	rest, text, _ := strings.Cut(rest, "?")
 	query, err := url.ParseQuery(text)
@@ -187,6 +196,17 @@ func ignored(name string) bool {
 	}, name)
 }
 
+var optionPattern = regexp.MustCompile(`^[a-z_]{1,40}$`)
+
+// nameOption names an option that may be named: one that is no part of a
+// password which was not written as URLs demand.
+func nameOption(name string, query url.Values) string {
+	if !optionPattern.MatchString(name) || query.Get(name) == "" || query.Has("password") || query.Has("sentinel_password") {
+		return ""
+	}
+	return fmt.Sprintf(": %q", name)
+}
+
 // options reads what stands behind the question mark.
 func (t *target) options(query url.Values, secure bool) error {
 	for name, values := range query {
@@ -206,7 +226,7 @@ func (t *target) options(query url.Values, secure bool) error {
 		case strings.HasPrefix(name, "ssl_") && secure:
 			t.tlsQuery.Set(name, value)
 		case !ignored(name):
-			err = fmt.Errorf("the Redis URL has an option that is unknown here: %.40q", name)
+			err = fmt.Errorf("the Redis URL has an option that is unknown here%s", nameOption(name, query))
 		}
 		if err != nil {
 			return err

@@ -104,8 +104,10 @@ func (c *codec) jobFields(dst []string, j *distro.Job, now time.Time, status dis
 			dst = append(dst, cb.event+"_callback_timeout", strconv.Itoa(seconds(cb.Timeout)))
 		}
 	}
-	if j.Fingerprint != "" {
-		dst = append(dst, fieldPrint, j.Fingerprint)
+	for _, own := range [][2]string{{fieldPrint, j.Fingerprint}, {fieldTrigger, j.Trigger}, {fieldCaller, j.Caller}} {
+		if own[1] != "" {
+			dst = append(dst, own[0], own[1])
+		}
 	}
 	return dst
 }
@@ -186,6 +188,7 @@ func decodeRecord(id string, fields map[string]string) distro.Job {
 	}
 	j := distro.Job{
 		ID: id, Queue: fields["origin"], Fingerprint: fields[fieldPrint],
+		Trigger: text(fieldTrigger), Caller: text(fieldCaller),
 		Status:    distro.Status(text("status")),
 		CreatedAt: parseRQTime(fields["created_at"]), EnqueuedAt: parseRQTime(fields["enqueued_at"]),
 		StartedAt: parseRQTime(fields["started_at"]), EndedAt: parseRQTime(fields["ended_at"]),

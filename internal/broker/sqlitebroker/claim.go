@@ -140,7 +140,8 @@ func (t *txn) endClaim(cl *claim) {
 }
 
 // rescue ends claims whose worker is gone: a begun one ends its attempt as
-// lost, in the order of the jobs' creation; the others go back to the front.
+// lost, or as stopped where somebody wanted that, in the order of the jobs'
+// creation; the others go back to the front.
 func (t *txn) rescue(ctx context.Context, list []*claim, why string) error {
 	var unbegun []*claim
 	slices.SortFunc(list, func(a, b *claim) int { return cmp.Compare(a.seq, b.seq) })
@@ -149,10 +150,14 @@ func (t *txn) rescue(ctx context.Context, list []*claim, why string) error {
 			unbegun = append(unbegun, cl)
 			continue
 		}
-		if err := t.endAttempt(ctx, cl, distro.Result{
+		res := distro.Result{
 			Outcome: distro.OutcomeLost,
 			Failure: &distro.Failure{Kind: distro.FailureLost, Message: "worker " + cl.holder + " was lost: " + why},
-		}); err != nil {
+		}
+		if cl.stop {
+			res.Outcome, res.Failure.Kind = distro.OutcomeStopped, distro.FailureStopped
+		}
+		if err := t.endAttempt(ctx, cl, res); err != nil {
 			return err
 		}
 	}

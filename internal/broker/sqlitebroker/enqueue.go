@@ -60,12 +60,12 @@ func (t *txn) enqueue(ctx context.Context, j *distro.Job) (broker.EnqueueResult,
 		inline = nil
 	}
 	res, err := t.exec(ctx, `INSERT INTO jobs (seq, id, queue, function, status, pos, created_at, enqueued_at, due_at,
-			expires_at, retries_left, timeout, ttl, result_ttl, failure_ttl, retry_intervals, fingerprint, serializer,
-			payload_size, payload)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+			expires_at, retries_left, timeout, ttl, result_ttl, failure_ttl, retry_intervals, fingerprint, "trigger",
+			caller, serializer, payload_size, payload)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
 		ref.seq, j.ID, queue, function, status, place, t.now, enqueuedAt, dueAt,
 		expiresAt, j.RetriesLeft, int64(j.Timeout), int64(j.TTL), int64(j.ResultTTL), int64(j.FailureTTL),
-		formatIntervals(j.RetryIntervals), j.Fingerprint, j.Payload.Serializer, size, inline)
+		formatIntervals(j.RetryIntervals), j.Fingerprint, j.Trigger, j.Caller, j.Payload.Serializer, size, inline)
 	if err != nil {
 		return 0, err
 	}

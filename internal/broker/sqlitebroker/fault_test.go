@@ -159,7 +159,8 @@ func TestOpenBringsTheDatabaseOfAnOlderVersionUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := openFile(t, path)
-	_, err = db.ExecContext(t.Context(), "ALTER TABLE jobs DROP COLUMN asked; PRAGMA user_version = 1")
+	_, err = db.ExecContext(t.Context(), "ALTER TABLE jobs DROP COLUMN asked; ALTER TABLE jobs DROP COLUMN \"trigger\"; "+
+		"ALTER TABLE jobs DROP COLUMN caller; PRAGMA user_version = 1")
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}

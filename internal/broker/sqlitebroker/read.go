@@ -43,7 +43,7 @@ func (b *Broker) Get(ctx context.Context, ids []string) ([]distro.Job, error) {
 }
 
 // storedColumns are the columns of stored, in the order of dest.
-const storedColumns = `payload, data, ifnull(outcome, ''), ifnull(results.attempt, 0), ifnull(results.worker, ''),
+const storedColumns = `payload, data, ifnull(outcome, ''), settled, ifnull(results.attempt, 0), ifnull(results.worker, ''),
 	ifnull(results.started_at, 0), ifnull(results.ended_at, 0), ifnull(peak_memory, 0), ifnull(cpu_time, 0), pickle,
 	ifnull(view, ''), ifnull(view_flags, 0), ifnull(kind, ''), ifnull(type, ''), ifnull(message, ''),
 	ifnull(traceback, ''), ifnull(exit_code, 0), ifnull(signal, 0)`
@@ -60,7 +60,7 @@ type stored struct {
 
 func (s *stored) dest() []any {
 	return []any{
-		&s.inline, &s.large, &s.outcome, &s.res.Attempt, &s.res.Worker,
+		&s.inline, &s.large, &s.outcome, &s.res.Run, &s.res.Attempt, &s.res.Worker,
 		&s.startedAt, &s.endedAt, &s.res.PeakMemory, &s.res.CPUTime, &s.res.Pickle,
 		&s.res.View.Text, &s.flags, &s.kind, &s.failure.Type, &s.failure.Message,
 		&s.failure.Traceback, &s.failure.ExitCode, &s.failure.Signal,

@@ -14,7 +14,7 @@ const (
 	rowColumns = `jobs.seq, id, jobs.queue, function, iif(begun, 4, status), ifnull(token, ''), ifnull(holder, ''),
 		ifnull(stop, 0), jobs.pos, created_at, jobs.enqueued_at, due_at, iif(begun, begun_at, jobs.started_at), jobs.ended_at,
 		expires_at, ifnull(claims.attempt, jobs.attempt), retries_left, asked, iif(begun, holder, jobs.worker), timeout, ttl,
-		result_ttl, failure_ttl, retry_intervals, fingerprint, serializer, payload_size`
+		result_ttl, failure_ttl, retry_intervals, fingerprint, "trigger", caller, serializer, payload_size`
 	sourceOfRows = `jobs LEFT JOIN claims ON claims.seq = jobs.seq`
 )
 
@@ -33,7 +33,8 @@ type row struct {
 	timeout, ttl                 time.Duration
 	resultTTL, failureTTL        time.Duration
 	retryIntervals               string
-	fingerprint, serializer      string
+	fingerprint, trigger, caller string
+	serializer                   string
 	payloadSize                  int64
 }
 
@@ -42,7 +43,7 @@ func (r *row) dest() []any {
 	return []any{
 		&r.seq, &r.id, &r.queue, &r.function, &r.status, &r.token, &r.holder, &r.stop, &r.pos, &r.createdAt, &r.enqueuedAt, &r.dueAt,
 		&r.startedAt, &r.endedAt, &r.expiresAt, &r.attempt, &r.retriesLeft, &r.asked, &r.worker, &r.timeout, &r.ttl, &r.resultTTL,
-		&r.failureTTL, &r.retryIntervals, &r.fingerprint, &r.serializer, &r.payloadSize,
+		&r.failureTTL, &r.retryIntervals, &r.fingerprint, &r.trigger, &r.caller, &r.serializer, &r.payloadSize,
 	}
 }
 
@@ -53,6 +54,8 @@ func (r *row) job(n *names) distro.Job {
 		Queue:          n.name(r.queue),
 		Function:       n.name(r.function),
 		Payload:        distro.Payload{Serializer: r.serializer},
+		Trigger:        r.trigger,
+		Caller:         r.caller,
 		Fingerprint:    r.fingerprint,
 		Status:         statusWord(r.status),
 		CreatedAt:      moment(r.createdAt),

@@ -17,7 +17,7 @@ import (
 )
 
 // schemaVersion is the user_version of the schema below.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // Times are microseconds UTC and durations nanoseconds; 0 and ” say "none".
 //
@@ -63,6 +63,8 @@ CREATE TABLE jobs (
 	failure_ttl     INTEGER NOT NULL,
 	retry_intervals TEXT    NOT NULL,
 	fingerprint     TEXT    NOT NULL,
+	"trigger"       TEXT    NOT NULL DEFAULT '',
+	caller          TEXT    NOT NULL DEFAULT '',
 	serializer      TEXT    NOT NULL,
 	payload_size    INTEGER NOT NULL,
 	payload         BLOB
@@ -241,8 +243,13 @@ func dataSource(path, mode string, pragmas ...string) string {
 	return u.String()
 }
 
-// fromVersion1 makes a file of version 1 one of this version.
-const fromVersion1 = "ALTER TABLE jobs ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;"
+// upgrades make a file of version i+1 one of version i+2.
+func upgrades() []string {
+	return []string{
+		"ALTER TABLE jobs ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;",
+		"ALTER TABLE jobs ADD COLUMN \"trigger\" TEXT NOT NULL DEFAULT ''; ALTER TABLE jobs ADD COLUMN caller TEXT NOT NULL DEFAULT '';",
+	}
+}
 
 // prepareSchema makes the tables of a new file, brings those of an older
 // Distro up to date, and refuses the files of a newer one.
@@ -273,8 +280,8 @@ func prepareSchema(ctx context.Context, conn *sql.Conn, maxBytes int64) error {
 		return fmt.Errorf("not a queue of Distro (user_version %d, %d tables and indexes): use another data folder", version, tables)
 	}
 	step := schema
-	if version == 1 {
-		step = fromVersion1
+	if version > 0 {
+		step = strings.Join(upgrades()[version-1:], "")
 	}
 	step = "BEGIN IMMEDIATE;" + step + "PRAGMA user_version = " + strconv.Itoa(schemaVersion) + ";COMMIT"
 	if _, err := conn.ExecContext(ctx, step); err != nil {

@@ -21,7 +21,7 @@ local function unlist(job)
 	end
 	if job.status ~= 'queued' then return false end
 	call('ZREM', FINISHED .. q, id) -- of an earlier run of a job that repeats
-	return call('LREM', QUEUE .. q, 1, id) == 1
+	return call('LREM', QUEUE .. q, -1, id) == 1 -- who acts on many begins with the newest
 end
 
 local function cancel(job)
@@ -40,6 +40,7 @@ local function requeue(job)
 	if job.status ~= 'failed' and job.status ~= 'stopped' and job.status ~= 'canceled' then return CONFLICT end
 	unlist(job)
 	call('PERSIST', JOB .. job.id)
+	call('HDEL', JOB .. job.id, 'exc_info')
 	enqueue(job, false)
 	return DONE
 end
@@ -58,7 +59,7 @@ local function run_first(job)
 		return DONE
 	end
 	if job.status ~= 'queued' then return CONFLICT end
-	if call('LREM', QUEUE .. job.queue, 1, job.id) == 1 then
+	if call('LREM', QUEUE .. job.queue, -1, job.id) == 1 then
 		call('LPUSH', QUEUE .. job.queue, job.id)
 		set(job, F_FRONT, call('INCR', SEQ))
 	end

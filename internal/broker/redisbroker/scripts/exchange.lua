@@ -15,6 +15,7 @@ local function taken(worker)
 	return not owner or owner ~= process and call('EXISTS', PROCESS .. owner) == 1
 end
 
+go_on()
 local known = call('HMGET', PROCESS .. process, 'instance', 'beat')
 local births, upkeep = {}, {}
 for i = 1, num() do births[i] = {name = arg(), fields = args()} end
@@ -49,9 +50,11 @@ else
 end
 call('HSET', PROCESS .. process, 'beat', whole(beat), 'seen', now_text)
 if info ~= '' then call('HSET', PROCESS .. process, 'info', info) end
-if info ~= '' and draining then
+if info ~= '' and draining then -- RQ notes it of a worker that still runs a job
 	for _, worker in ipairs(call('SMEMBERS', SLOTS .. process)) do
-		call('HSET', WORKER .. worker, 'shutdown_requested_date', now_text)
+		if call('HEXISTS', WORKER .. worker, 'current_job') == 1 then
+			call('HSET', WORKER .. worker, 'shutdown_requested_date', now_text)
+		end
 	end
 end
 
@@ -185,8 +188,8 @@ end
 
 local left = num() == 1
 if left then
-	local gone = {tail = arg(), exc = arg()}
-	rescue(process, gone, 1000000)
+	local lost, stopped = {tail = arg(), exc = arg()}, {tail = arg(), exc = arg()}
+	rescue(process, lost, stopped, 1000000)
 end
 
 local queues, tokens, workers, begins = args(), args(), args(), num()
@@ -196,13 +199,13 @@ local taken_jobs, joined, number = {}, {}, 0
 -- claim takes a job that was popped from a queue. What is none, or does not
 -- wait any more, is dropped with its place in the list.
 local function claim(id, queue, started, held)
-	local v = redis.pcall('HMGET', JOB .. id, unpack(wanted))
+	local v = try('HMGET', JOB .. id, unpack(wanted))
+	if not v or not v[2] or v[1] == 'canceled' then return end
 	local status = v[1]
-	if not v[2] or status == 'canceled' then return end
 	if status == 'started' and (call('ZSCORE', STARTED .. queue, id) or call('EXISTS', EXECUTIONS .. id) == 1) then
 		return -- it was pushed twice, and runs
 	end
-	local job = {id = id, queue = queue, ttl = int(v[3]), attempt = int(v[4]) or 0, front = 0}
+	local job = {id = id, queue = queue, ttl = lifetime(v[3]), attempt = int(v[4]) or 0, front = 0}
 	if job.ttl and (tonumber(call('ZSCORE', TTL, queue .. '\0' .. id) or '') or now_us + 1) <= now_us then
 		delete(job)
 		return
@@ -229,11 +232,14 @@ local function claim(id, queue, started, held)
 end
 
 if not left and #tokens > 0 and call('EXISTS', SUSPENDED) == 0 then
+	local parent = call('HKEYS', RELEASE)[1]
+	if parent then release_aside(parent) end
 	number = call('INCRBY', SEQ, #tokens) - #tokens
 	local pops = 8 * #tokens + 64 -- ids of jobs that are gone cost time too
 	for _, queue in ipairs(queues) do
 		local started, held = {}, {}
-		while #taken_jobs < #tokens and pops > 0 and call('SISMEMBER', PAUSED, queue) == 0 do
+		local fit = is(QUEUE .. queue, 'list') and is(STARTED .. queue, 'zset')
+		while fit and #taken_jobs < #tokens and pops > 0 and call('SISMEMBER', PAUSED, queue) == 0 do
 			local ids = call('LRANGE', QUEUE .. queue, 0, #tokens - #taken_jobs - 1)
 			if #ids == 0 then break end
 			call('LTRIM', QUEUE .. queue, #ids, -1)

@@ -21,7 +21,7 @@ for _, member in ipairs(call('ZRANGEBYSCORE', TTL, '-inf', whole(now_us), 'LIMIT
 end
 
 local function sweep(registry, queue, first, second)
-	for _, id in ipairs(call('ZRANGEBYSCORE', registry .. queue, 0, now, 'LIMIT', 0, room())) do
+	for _, id in ipairs(try('ZRANGEBYSCORE', registry .. queue, 0, now, 'LIMIT', 0, room()) or {}) do
 		call('ZREM', registry .. queue, id)
 		local job = load(id)
 		if not job or job.status == first or job.status == second then

@@ -31,15 +31,50 @@ local feeding = call('EXISTS', READER) == 1
 
 local FAILURE_TTL = 31536000 -- RQ's
 
+local FAR = 315360000 -- 10 years: what is longer Redis may refuse in the middle of a change
+
 -- int reads what others wrote: nil for what is no whole number.
 local function int(text)
 	return text and string.match(text, '^%-?%d+$') and tonumber(text) or nil
 end
 
+-- ttl reads a number of seconds.
+local function lifetime(text)
+	local n = int(text)
+	return n and math.min(n, FAR)
+end
+
+-- try is call for keys that others may have given another type: what Redis
+-- refuses answers nil, and the change goes on without it.
+local function try(...)
+	local answer = redis.pcall(...)
+	if type(answer) == 'table' and answer.err then return nil end
+	return answer
+end
+
+-- is reports whether a key is of a type, or not there.
+local function is(key, kind)
+	local found = call('TYPE', key).ok
+	return found == kind or found == 'none'
+end
+
+-- go_on fails where Redis takes no writes now, before anything is changed. Where
+-- only its memory is full it lets the script go on: Redis refuses no write
+-- behind a first one that it took, and what ends jobs makes room.
+local function go_on() call('DEL', NOTHING) end
+
 -- A number of microseconds is exact as a double, but tostring would round it.
 local function whole(n) return string.format('%.0f', n) end
 
 local now_whole = whole(now_us)
+
+-- unread_less takes a chunk of output off that waits, and reports 1 if it did.
+local function unread_less(id, job, size)
+	if call('XDEL', OUTPUT, id) == 0 then return 0 end
+	call('HINCRBY', UNREAD, 'all', 0 - size)
+	if call('HINCRBY', UNREAD, 'job:' .. job, 0 - size) <= 0 then call('HDEL', UNREAD, 'job:' .. job) end
+	return 1
+end
 
 local function feed(id, queue, status, outcome, attempt, token)
 	if feeding then
@@ -53,12 +88,12 @@ end
 -- programs write here too. It is one plain table, and more is left to others,
 -- because it is made for every job of every call.
 local function load(id)
-	local v = redis.pcall('HMGET', JOB .. id, 'status', 'origin', 'created_at', 'worker_name', 'started_at', 'ttl', 'result_ttl',
+	local v = try('HMGET', JOB .. id, 'status', 'origin', 'created_at', 'worker_name', 'started_at', 'ttl', 'result_ttl',
 		'repeats_left', 'dependency_id', F_CLAIM, F_ATTEMPT, F_FRONT, F_STOP, F_SETTLED, F_DUE)
-	if not v[2] and not v[3] then return nil end
+	if not v or not v[2] and not v[3] then return nil end
 	return {
 		id = id, queue = v[2] or '', origin = v[2], status = v[1], worker_name = v[4] or '', started_at = v[5] or '',
-		ttl = int(v[6]), result_ttl = int(v[7]), repeats_left = int(v[8]),
+		ttl = lifetime(v[6]), result_ttl = lifetime(v[7]), repeats_left = int(v[8]),
 		depends = v[9], claim = v[10], attempt = int(v[11]) or 0, front = int(v[12]) or 0,
 		stop = v[13], settled = v[14], due = v[15],
 	}
@@ -68,7 +103,7 @@ end
 local function rest(job)
 	local v = call('HMGET', JOB .. job.id, 'failure_ttl', 'retries_left', 'retry_intervals', 'repeat_intervals', 'number_of_retries',
 		'enqueue_at_front', 'enqueue_at_front_on_retry', 'allow_dependency_failures', 'ended_at', F_NUMBER, F_SEQ, F_UNTIL)
-	job.failure_ttl, job.retries_left = int(v[1]), int(v[2]) or 0
+	job.failure_ttl, job.retries_left = lifetime(v[1]), int(v[2]) or 0
 	job.retry_intervals, job.repeat_intervals = v[3], v[4]
 	job.number_of_retries = int(v[5]) or 0
 	job.enqueue_at_front, job.front_on_retry, job.tolerant = v[6] == '1', v[7] == '1', v[8] == '1'
@@ -96,10 +131,10 @@ end
 
 -- delete removes a job that no registry names any more.
 local function delete(job)
-	local group = redis.pcall('HGET', JOB .. job.id, 'group_id')
+	local group = try('HGET', JOB .. job.id, 'group_id')
 	call('UNLINK', JOB .. job.id, JOB .. job.id .. DEPENDENTS, PARENTS .. job.id .. NEEDS, RESULTS .. job.id)
 	waits_no_more(job)
-	if type(group) == 'string' and group ~= '' then call('SREM', GROUP .. group, job.id) end
+	if group and group ~= '' then try('SREM', GROUP .. group, job.id) end
 	feed(job.id, job.queue, '', '', job.attempt)
 end
 
@@ -158,7 +193,7 @@ end
 local function interval(text, index)
 	local ok, list = pcall(cjson.decode, text or '[]')
 	if not ok or type(list) ~= 'table' or #list == 0 then return 0 end
-	return tonumber(list[math.min(index, #list - 1) + 1]) or 0
+	return math.min(math.max(math.floor(tonumber(list[math.min(index, #list - 1) + 1]) or 0), 0), FAR)
 end
 
 -- retry_delay is the pause before the next attempt, counted by the retries
@@ -178,10 +213,10 @@ local function release_some(parent, status, ids)
 		local tolerant = job and rest(job).tolerant
 		local ready = job and job.status == 'deferred' and (status == 'finished' or status == 'failed' and tolerant)
 		if ready then
-			for _, other in ipairs(call('SMEMBERS', PARENTS .. id .. NEEDS)) do
+			for _, other in ipairs(try('SMEMBERS', PARENTS .. id .. NEEDS) or {}) do
 				if other ~= parent and call('EXISTS', JOB .. other) == 1 then
-					local is = redis.pcall('HGET', JOB .. other, 'status')
-					ready = ready and (is == 'finished' or is == 'failed' and tolerant)
+					local stands = try('HGET', JOB .. other, 'status')
+					ready = ready and (stands == 'finished' or stands == 'failed' and tolerant)
 				end
 			end
 		end
@@ -192,20 +227,49 @@ local function release_some(parent, status, ids)
 		end
 	end
 	if #released > 0 then call('SREM', JOB .. parent .. DEPENDENTS, unpack(released)) end
+	return #released
 end
 
--- release does so at the end of a job. Many dependents would block everybody:
--- they are left to Sweep.
+local RELEASE_STEP = 32 -- dependents that one call enqueues: others wait meanwhile
+
+-- release does so at the end of a job. Where there are many, they are put aside
+-- with the status that releases them, as the job may be gone, or run again, when
+-- the last of them is looked at.
 local function release(job, status)
 	if status ~= 'finished' and status ~= 'failed' then return end
 	local key = JOB .. job.id .. DEPENDENTS
-	local count = call('SCARD', key)
+	local count = try('SCARD', key) or 0
 	job.alone = count == 0
-	if count > 32 then
-		call('SADD', RELEASE, job.id)
+	if count > RELEASE_STEP then
+		local aside = RELEASING .. job.id
+		call('SUNIONSTORE', aside, aside, key)
+		call('UNLINK', key)
+		if call('HGET', RELEASE, job.id) ~= 'finished' then call('HSET', RELEASE, job.id, status) end
+		job.alone = true
 	elseif count > 0 then
 		release_some(job.id, status, call('SMEMBERS', key))
 	end
+end
+
+-- release_aside goes on with the dependents of a job that were put aside, and
+-- returns how many are left of them. Those that are not released wait on.
+local function release_aside(parent)
+	local status, aside = call('HGET', RELEASE, parent), RELEASING .. parent
+	local ids = call('SPOP', aside, RELEASE_STEP)
+	if status and #ids > 0 and release_some(parent, status, ids) < #ids and call('EXISTS', JOB .. parent) == 1 then
+		for _, id in ipairs(ids) do
+			if try('HGET', JOB .. id, 'status') == 'deferred' then call('SADD', JOB .. parent .. DEPENDENTS, id) end
+		end
+	end
+	local left = call('SCARD', aside)
+	if left == 0 then call('HDEL', RELEASE, parent) end
+	return left
+end
+
+-- beat_of is what changes while a process is alive.
+local function beat_of(process)
+	local v = call('HMGET', PROCESS .. process, 'beat', 'alive')
+	return (v[1] or '') .. ' ' .. (v[2] or '')
 end
 
 -- belongs reports whether an RQ worker is one of those of a process.
@@ -290,15 +354,16 @@ local function keep(job, registry, ttl, forever)
 		return
 	end
 	if ttl < 0 then
-		call('ZADD', registry, forever, job.id)
+		try('ZADD', registry, forever, job.id)
 		return
 	end
-	call('ZADD', registry, whole(now_up + ttl), job.id)
+	try('ZADD', registry, whole(now_up + ttl), job.id)
 	expire(job, ttl)
 end
 
 local function add_result(job, kind, field, value, ttl)
 	local key = RESULTS .. job.id
+	if not is(key, 'stream') then call('UNLINK', key) end
 	if value == '' then
 		call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', kind, 'worker_name', job.worker_name)
 	else
@@ -392,14 +457,17 @@ local function claims(process)
 end
 
 -- rescue ends the claims of a process that is gone, at most limit of them, and
--- returns how many it ended.
-local function rescue(process, lost, limit)
+-- returns how many it ended. lost and stopped are the ends of an attempt, each
+-- with tail and exc; what somebody wanted stopped has stopped.
+local function rescue(process, lost, stopped, limit)
 	local back, count = {}, 0
 	for _, c in ipairs(claims(process)) do
 		if count == limit then break end
 		count = count + 1
 		if c.begun then
-			end_attempt(c.job, process, {token = c.token, outcome = 'lost', started = '', ended = '', tail = lost.tail, value = '', exc = lost.exc})
+			local how, outcome = lost, 'lost'
+			if c.job.stop then how, outcome = stopped, 'stopped' end
+			end_attempt(c.job, process, {token = c.token, outcome = outcome, started = '', ended = '', tail = how.tail, value = '', exc = how.exc})
 		else
 			back[#back + 1] = c.job
 		end

@@ -5,13 +5,14 @@
 
 local queue, life, stuck_for, limit = arg(), num(), num(), num()
 local exc, tail = arg(), arg()
+go_on()
 if not call('SET', CLEANING .. queue, '1', 'NX', 'EX', life) then return {0, 0} end
 
 -- A run that nobody has kept up. RQ 2 names it job:execution, and 1.x drops
 -- such a name without looking at the job. What Distro's own workers run is
 -- rescued by their beats instead.
 local abandoned = 0
-for _, member in ipairs(call('ZRANGEBYSCORE', STARTED .. queue, 0, now, 'LIMIT', 0, limit)) do
+for _, member in ipairs(try('ZRANGEBYSCORE', STARTED .. queue, 0, now, 'LIMIT', 0, limit) or {}) do
 	local id = string.match(member, '^(.+):%x+$') or member
 	if call('EXISTS', JOB .. member) == 1 then id = member end
 	local job = load(id)
@@ -32,7 +33,7 @@ end
 -- Ids that a stock worker popped and did not begin before it died.
 local unstuck = 0
 local moving = QUEUE .. queue .. MOVING
-for _, id in ipairs(call('LRANGE', moving, 0, limit - 1)) do
+for _, id in ipairs(try('LRANGE', moving, 0, limit - 1) or {}) do
 	local job = load(id)
 	local seen = moving .. FIRSTSEEN .. id
 	if not job or job.status ~= 'queued' then

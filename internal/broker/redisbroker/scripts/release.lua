@@ -1,6 +1,4 @@
--- Releases some dependents of a job that has ended. Arguments: job, dependents.
+-- Goes on with the dependents of a job that were put aside at its end. Argument:
+-- job. Answers how many are left.
 
-local parent, ids = arg(), args()
-local job = load(parent)
-if job then release_some(parent, job.status, ids) end
-return 1
+return release_aside(arg())

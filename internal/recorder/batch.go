@@ -1,0 +1,121 @@
+package recorder
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// key tells executions apart.
+type key struct{ job, run string }
+
+// batch gathers what a part of the feed tells, an attempt that begins and ends
+// in it once.
+type batch struct {
+	found map[key]*distro.Execution
+	order []key
+	last  map[key]bool // the job ended with it
+}
+
+func newBatch() *batch { return &batch{found: map[key]*distro.Execution{}, last: map[key]bool{}} }
+
+// of returns the execution of a key, a new one where there is none.
+func (b *batch) of(k key) *distro.Execution {
+	if b.found[k] == nil {
+		b.found[k] = &distro.Execution{JobID: k.job, Run: k.run}
+		b.order = append(b.order, k)
+	}
+	return b.found[k]
+}
+
+// lists are the executions that were gathered, in the order of the feed, and
+// apart from them those that never came to run.
+func (b *batch) lists() (list, unrun []distro.Execution) {
+	for _, k := range b.order {
+		if e := b.found[k]; e.State == "" {
+			unrun = append(unrun, *e)
+		} else {
+			list = append(list, *e)
+		}
+	}
+	return list, unrun
+}
+
+// batch reads what there is to know of the attempts that changes tell of.
+// Changes without a token are of jobs that nobody runs.
+func (r *Recorder) batch(ctx context.Context, changes []distro.Change) (*batch, error) {
+	b := newBatch()
+	var ids []string
+	seen := map[string]bool{}
+	for i := range changes {
+		c := &changes[i]
+		if c.Token == "" {
+			continue
+		}
+		if !seen[c.JobID] {
+			seen[c.JobID] = true
+			ids = append(ids, c.JobID)
+		}
+		b.add(c)
+	}
+	jobs, err := r.opts.Broker.Get(ctx, ids)
+	if err != nil {
+		return nil, fmt.Errorf("get %d jobs: %w", len(ids), err)
+	}
+	byID := make(map[string]*distro.Job, len(jobs))
+	for i := range jobs {
+		byID[jobs[i].ID] = &jobs[i]
+	}
+	for _, k := range b.order {
+		if job := byID[k.job]; job != nil {
+			r.complete(ctx, b.found[k], job)
+		}
+	}
+	return b, nil
+}
+
+// add takes one change over.
+func (b *batch) add(c *distro.Change) {
+	k := key{c.JobID, c.Token}
+	e := b.of(k)
+	e.Queue = c.Queue
+	switch {
+	case c.Outcome != "":
+		e.State, e.Attempt, e.EndedAt = distro.ExecutionState(c.Outcome), c.Attempt, c.At
+		b.last[k] = c.Status.Ended()
+	case c.Status == distro.StatusStarted:
+		e.State, e.Attempt, e.StartedAt = distro.ExecutionStarted, c.Attempt, c.At
+	default: // it was given back before it ran
+		e.State = ""
+	}
+}
+
+// complete adds what the job tells of one of its attempts, as far as it is
+// still that one's: a later one may have taken its place.
+func (r *Recorder) complete(ctx context.Context, e *distro.Execution, job *distro.Job) {
+	e.Module, e.Function = r.opts.Sources.split(job.Function)
+	e.Arguments = arguments(job.Payload)
+	e.Trigger, e.Caller = job.Trigger, job.Caller
+	current := job.Attempt == e.Attempt
+	if current {
+		e.Worker = job.Worker
+	}
+	if res := job.Result; res != nil && res.Run == e.Run {
+		e.Worker, e.Result, e.Failure = res.Worker, res.View, res.Failure
+		e.PeakMemory, e.CPUTime = res.PeakMemory, res.CPUTime
+		if e.StartedAt.IsZero() {
+			e.StartedAt = res.StartedAt
+		}
+		current = true
+	}
+	if at := job.EnqueuedAt; current && !at.After(later(e.StartedAt, job.StartedAt)) {
+		e.EnqueuedAt = at
+	}
+	if w, ok := r.workers.find(ctx, e.Worker); ok {
+		e.Host, e.Python = w.Host, w.Python
+		if r.opts.Embedded != "" && w.Name == r.opts.Embedded {
+			e.CodeHash, e.Commit = r.opts.Sources.hash(e.Module), r.opts.Sources.commit()
+		}
+	}
+}

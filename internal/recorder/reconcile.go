@@ -1,0 +1,102 @@
+package recorder
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
+
+// reconcile looks at all jobs after a part of the feed was lost: at the last
+// attempt of each, and at the executions that history believes to run. Attempts
+// that were followed by another meanwhile are lost to it.
+func (r *Recorder) reconcile(ctx context.Context) error {
+	for _, status := range distro.Statuses() {
+		for cursor := ""; ; {
+			page, err := r.opts.Broker.List(ctx, broker.ListQuery{Status: status, Cursor: cursor, Limit: broker.MaxPage})
+			if err != nil {
+				return fmt.Errorf("list jobs that are %s: %w", status, err)
+			}
+			if err := r.recordLast(ctx, page.Jobs); err != nil {
+				return err
+			}
+			if cursor = page.Next; cursor == "" {
+				break
+			}
+		}
+	}
+	return r.closeLost(ctx)
+}
+
+// recordLast records the last attempt of jobs that have ended one.
+func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job) error {
+	ids := make([]string, 0, len(listed))
+	for i := range listed {
+		if listed[i].Attempt > 0 {
+			ids = append(ids, listed[i].ID)
+		}
+	}
+	jobs, err := r.opts.Broker.Get(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("get %d jobs: %w", len(ids), err)
+	}
+	b := newBatch()
+	for i := range jobs {
+		if res := jobs[i].Result; res != nil && res.Run != "" {
+			e := b.of(key{jobs[i].ID, res.Run})
+			e.Queue, e.State, e.Attempt = jobs[i].Queue, distro.ExecutionState(res.Outcome), res.Attempt
+			e.StartedAt, e.EndedAt = res.StartedAt, res.EndedAt
+			b.last[key{e.JobID, e.Run}] = jobs[i].Status.Ended()
+			r.complete(ctx, e, &jobs[i])
+		}
+	}
+	if len(b.order) == 0 {
+		return nil
+	}
+	return r.record(ctx, b, "", "")
+}
+
+// maxOpen bounds the executions that are looked at as open ones.
+const maxOpen = 10_000
+
+// closeLost ends the executions in history that run no more, and whose end
+// nobody saw.
+func (r *Recorder) closeLost(ctx context.Context) error {
+	open, err := r.opts.History.Running(ctx, maxOpen)
+	if err != nil {
+		return fmt.Errorf("list open executions: %w", err)
+	}
+	for len(open) > 0 {
+		part := open[:min(len(open), broker.MaxPage)]
+		open = open[len(part):]
+		ids := make([]string, len(part))
+		for i := range part {
+			ids[i] = part[i].JobID
+		}
+		jobs, err := r.opts.Broker.Get(ctx, ids)
+		if err != nil {
+			return fmt.Errorf("get %d jobs: %w", len(ids), err)
+		}
+		runs := map[key]bool{}
+		for i := range jobs {
+			if jobs[i].Status == distro.StatusStarted {
+				runs[key{jobs[i].ID, fmt.Sprint(jobs[i].Attempt)}] = true
+			}
+		}
+		b := newBatch()
+		for _, e := range part {
+			if runs[key{e.JobID, fmt.Sprint(e.Attempt)}] {
+				continue
+			}
+			k := key{e.JobID, e.Run}
+			*b.of(k) = e
+			b.found[k].State = distro.ExecutionLost
+			b.found[k].Failure = &distro.Failure{Kind: distro.FailureLost, Message: "its end was not seen"}
+		}
+		if err := r.record(ctx, b, "", ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
