@@ -64,6 +64,10 @@ type builder struct {
 	dialect dialect
 	args    []any
 
+	// residual says that an index has been chosen that does not answer what
+	// follows: PostgreSQL shall not look for another.
+	residual bool
+
 	// window, where it is set, holds the ids of all executions that the
 	// statement looks at, and a good part of what is in it is looked at.
 	window *span
@@ -93,6 +97,13 @@ func (c constant) sql(*builder) string {
 func (c all) sql(b *builder) string   { return join(b, c, " AND ", constant(true)) }
 func (c anyOf) sql(b *builder) string { return join(b, c, " OR ", constant(false)) }
 
+// rest is c where an index has been chosen that does not answer it.
+func (c all) rest(b *builder) string {
+	b.residual = true
+	defer func() { b.residual = false }()
+	return c.sql(b)
+}
+
 func join(b *builder, conditions []condition, with string, empty constant) string {
 	if len(conditions) == 0 {
 		return empty.sql(b)
@@ -112,7 +123,11 @@ func negated(not bool) string {
 }
 
 func (c in) sql(b *builder) string {
-	return "e." + c.column + " " + negated(c.not) + "IN (" + b.list(anys(c.ids)) + ")"
+	column := "e." + c.column
+	if b.residual && b.dialect.engine == sqldb.Postgres {
+		column = "(" + column + " + 0)"
+	}
+	return column + " " + negated(c.not) + "IN (" + b.list(anys(c.ids)) + ")"
 }
 
 func (c jobs) sql(b *builder) string {
@@ -163,23 +178,9 @@ func (s *Store) compile(ctx context.Context, f Filter, not bool) (condition, err
 		}
 		return s.compile(ctx, f.Filter, !not)
 	case Started:
-		c := span{from: 0, to: math.MaxInt64, not: not}
-		if !f.From.IsZero() {
-			c.from = firstID(f.From)
-		}
-		if !f.To.IsZero() {
-			c.to = firstID(f.To)
-		}
-		return c, nil
+		return f.span(not), nil
 	case Took:
-		c := duration{from: max(f.Min.Microseconds(), 0), to: math.MaxInt64, not: not}
-		if f.Max > 0 {
-			c.to = f.Max.Microseconds()
-		}
-		if f.Min > 0 && f.Min%time.Microsecond != 0 {
-			c.from++ // durations are kept in whole microseconds
-		}
-		return c, nil
+		return f.duration(not), nil
 	case Arguments:
 		return asking(argumentTable, "", f.Words, f.Prefix, not), nil
 	case Keyword:
@@ -188,6 +189,29 @@ func (s *Store) compile(ctx context.Context, f Filter, not bool) (condition, err
 		return asking(errorTable, "", f.Words, f.Prefix, not), nil
 	}
 	return s.compileList(ctx, f, not)
+}
+
+func (f Started) span(not bool) span {
+	c := span{from: 0, to: math.MaxInt64, not: not}
+	if !f.From.IsZero() {
+		c.from = firstID(f.From)
+	}
+	if !f.To.IsZero() {
+		c.to = firstID(f.To)
+	}
+	return c
+}
+
+// duration is in whole microseconds, as durations are kept.
+func (f Took) duration(not bool) duration {
+	c := duration{from: max(f.Min.Microseconds(), 0), to: math.MaxInt64, not: not}
+	if f.Min > 0 && f.Min%time.Microsecond != 0 {
+		c.from++
+	}
+	if f.Max > 0 {
+		c.to = f.Max.Microseconds()
+	}
+	return c
 }
 
 func (s *Store) compileParts(ctx context.Context, parts []Filter, not, either bool) (condition, error) {

@@ -31,3 +31,6 @@ func (s *Store) Clear(ctx context.Context) error {
 		return nil
 	})
 }
+
+// ArgumentWords are the words that arguments are found by.
+func ArgumentWords(arguments string) []string { return argumentWords(texts{arguments}) }

@@ -198,25 +198,32 @@ func (f *finder) find(ctx context.Context, j conjunction) (stopped int64, err er
 		return 0, nil
 	}
 	ways, table := j.ways(), j.wordTable()
-	if table != "" && (len(ways) == 0 || ways[0].index != jobIndex) {
-		if rare, err := f.rareWords(ctx, j, table); err != nil || rare || len(ways) == 0 {
-			if err == nil {
-				stopped, err = f.byWords(ctx, j, table)
-			}
-			return stopped, err
+	if table != "" && len(ways) > 0 && ways[0].index != jobIndex {
+		rare, err := f.rareWords(ctx, j, table)
+		if err != nil {
+			return 0, err
+		}
+		if rare {
+			return f.byWords(ctx, j, table)
 		}
 	}
 	for _, w := range ways {
-		if rare, err := f.rare(ctx, j, w); err != nil || rare {
-			if err == nil {
-				err = f.few(ctx, j, w, table != "")
-			}
+		rare, err := f.rare(ctx, j, w)
+		if err != nil {
 			return 0, err
+		}
+		if rare {
+			return 0, f.few(ctx, j, w, table != "")
 		}
 	}
 	if table != "" {
 		return f.byWords(ctx, j, table)
 	}
+	return f.inOrder(ctx, j, ways)
+}
+
+// inOrder reads the list, by an index of ours that has its order if one helps.
+func (f *finder) inOrder(ctx context.Context, j conjunction, ways []way) (stopped int64, err error) {
 	for _, w := range ways {
 		if streams := j.streams(w); len(streams) > 0 && len(streams) <= maxStreams {
 			return 0, f.walk(ctx, j, w, streams)
@@ -299,7 +306,7 @@ func (f *finder) ofHits(b *builder, rest all) string {
 		return fmt.Sprintf("SELECT h.id FROM hits h ORDER BY h.id DESC LIMIT %d", f.left())
 	}
 	return fmt.Sprintf("SELECT e.id FROM hits h CROSS JOIN distro_executions e WHERE e.id = h.id AND %s ORDER BY e.id DESC LIMIT %d",
-		rest.sql(b), f.left())
+		rest.rest(b), f.left())
 }
 
 // streams are the combinations of values under which an index has the list's
@@ -354,7 +361,7 @@ func (f *finder) walk(ctx context.Context, j conjunction, w way, streams [][]int
 		}
 		text := fmt.Sprintf("SELECT e.id FROM distro_executions e%s WHERE %s%s%s AND %s ORDER BY %s DESC LIMIT %d",
 			f.s.dialect.indexedBy(w.index), strings.Join(equal, " AND "), w.extra, j.bounds(b, f.s.dialect.ordered),
-			rest.sql(b), f.s.dialect.ordered, limit)
+			rest.rest(b), f.s.dialect.ordered, limit)
 		if err := found.run(ctx, text, b.args); err != nil {
 			return err
 		}
@@ -385,7 +392,7 @@ func newest(ids []int64, n int) []int64 {
 func (f *finder) scan(ctx context.Context, j conjunction) error {
 	b := &builder{dialect: f.s.dialect, window: &span{from: j.lo, to: j.hi}}
 	text := fmt.Sprintf("SELECT e.id FROM distro_executions e%s WHERE %s%s ORDER BY e.id DESC LIMIT %d",
-		f.s.dialect.byPlace(), j.where.sql(b), j.bounds(b, "e.id"), f.left())
+		f.s.dialect.byPlace(), j.where.rest(b), j.bounds(b, "e.id"), f.left())
 	return f.run(ctx, text, b.args)
 }
 
@@ -470,7 +477,7 @@ func (f *finder) byWords(ctx context.Context, j conjunction, table string) (stop
 		match := "w." + table + " MATCH " + b.arg(question)
 		from := table + " w WHERE " + match
 		if len(rest) > 0 {
-			from = table + " w CROSS JOIN distro_executions e WHERE " + match + " AND e.id = w.rowid AND " + rest.sql(b)
+			from = table + " w CROSS JOIN distro_executions e WHERE " + match + " AND e.id = w.rowid AND " + rest.rest(b)
 		}
 		text := fmt.Sprintf("SELECT w.rowid FROM %s%s ORDER BY w.rowid DESC LIMIT %d", from, part.bounds(b, "w.rowid"), f.left())
 		return f.run(ctx, text, b.args)
@@ -504,7 +511,7 @@ func (f *finder) amongRecent(ctx context.Context, j conjunction, table, question
 	asked := "w.words @@ CAST(" + b.arg(question) + "::TEXT AS TSQUERY)"
 	if len(rest) > 0 {
 		text += " JOIN distro_executions e ON e.id = w.id"
-		asked += " AND " + rest.sql(b)
+		asked += " AND " + rest.rest(b)
 	}
 	found := finder{s: f.s, limit: f.left()}
 	err := found.run(ctx, fmt.Sprintf("%s WHERE %s ORDER BY w.id DESC LIMIT %d", text, asked, found.limit), b.args)
