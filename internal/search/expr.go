@@ -99,7 +99,7 @@ type Keyword struct {
 // Matches reports whether arguments, as distro.Execution has them, hold it.
 func (e Keyword) Matches(arguments string) bool {
 	name, pattern := Fold(e.Name), Fold(e.Pattern)
-	for have, value := range keywords(arguments) {
+	for have, value := range Keywords(arguments) {
 		if Fold(have) == name && glob(pattern, Fold(unquote(value))) {
 			return true
 		}

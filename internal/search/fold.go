@@ -3,12 +3,24 @@ package search
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
-// accented are the letters whose marks Fold drops, each behind the letter it
-// becomes: those of the languages that write Latin letters with marks.
-const accented = "aàáâãäåāăąǎ cçćĉċč dďđ eèéêëēĕėęě gĝğġģ hĥħ iìíîïĩīĭįıǐ jĵ kķ lĺļľŀł nñńņňŉ " +
-	"oòóôõöøōŏőǒ rŕŗř sśŝşšș tţťŧț uùúûüũūŭůűųǔ wŵ yýÿŷ zźżž"
+// Letters with accents and what they are without, from U+00C0 and from U+1E00;
+// a dot where a letter stays as it is.
+const (
+	latin = "" +
+		"aaaaaa.ceeeeiiiidnooooo.ouuuuy..aaaaaa.ceeeeiiiidnooooo.ouuuuy.yaaaaaaccccccccdd" +
+		"ddeeeeeeeeeegggggggghhhhiiiiiiiiii..jjkk.llllll..llnnnnnn...oooooo..rrrrrrssssss" +
+		"ssttttttuuuuuuuuuuuuwwyyyzzzzzzs................................oo.............u" +
+		"u............................aaiioouuuuuuuuuu.aaaa....ggkkoooo..j...gg..nnaa...." +
+		"aaaaeeeeiiiioooorrrruuuusstt..hh......aaeeooooooooyy............................"
+	latinMore = "" +
+		"aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmmmmmmnnnnnnnnoooo" +
+		"oooopppprrrrrrrrssssssssssttttttttuuuuuuuuuuvvvvwwwwwwwwwwxxxxyyzzzzzzhtwy.s...." +
+		"aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeeeeeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuu" +
+		"uuyyyyyyyy......"
+)
 
 // Fold makes texts equal that differ in case and accents only. What is folded
 // stays as it is when it is folded again. A store that compares folded texts
@@ -24,34 +36,72 @@ func Fold(s string) string {
 	if plain {
 		return s
 	}
-	return strings.Map(foldRune, s)
+	var b strings.Builder
+	b.Grow(len(s))
+	for _, r := range s {
+		foldRune(&b, r)
+	}
+	return b.String()
 }
 
-func foldRune(r rune) rune {
-	if r < 0x80 {
+// foldRune writes a letter in lower case and without its accent; a combining
+// accent is nothing.
+func foldRune(b *strings.Builder, r rune) {
+	if r < utf8.RuneSelf {
 		if 'A' <= r && r <= 'Z' {
 			r += 'a' - 'A'
 		}
-		return r
+		b.WriteByte(byte(r))
+		return
 	}
 	if unicode.Is(unicode.Mn, r) {
-		return -1
+		return
 	}
 	r = unicode.ToLower(r)
-	if r < 0x80 {
-		return r // the Kelvin sign
+	switch r {
+	case 'ß':
+		b.WriteString("ss")
+		return
+	case 'æ':
+		b.WriteString("ae")
+		return
+	case 'œ':
+		b.WriteString("oe")
+		return
+	case 'þ':
+		b.WriteString("th")
+		return
 	}
-	i := strings.IndexRune(accented, r)
-	if i < 0 {
-		return r
+	for _, table := range [...]struct {
+		first   rune
+		letters string
+	}{{0xc0, latin}, {0x1e00, latinMore}} {
+		if i := int(r - table.first); i >= 0 && i < len(table.letters) && table.letters[i] != '.' {
+			b.WriteByte(table.letters[i])
+			return
+		}
 	}
-	return rune(accented[strings.LastIndexByte(" "+accented[:i], ' ')])
+	b.WriteRune(r)
 }
 
 // Words are the runs of letters and digits in a text, folded. A store that
 // indexes texts by their words keeps them as Words makes them.
 func Words(s string) []string {
 	return strings.FieldsFunc(Fold(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+}
+
+// Humps parts words at the capitals within them: "HTTPError" into "HTTP Error".
+func Humps(text string) string {
+	runes := []rune(text)
+	var b strings.Builder
+	for i, r := range runes {
+		if i > 0 && unicode.IsUpper(r) &&
+			(unicode.IsLower(runes[i-1]) || unicode.IsUpper(runes[i-1]) && i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			b.WriteByte(' ')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // hasPhrase reports whether words stand beside each other in a text; the last

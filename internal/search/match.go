@@ -4,6 +4,7 @@ import (
 	"iter"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/distro-orchestrator/distro"
 )
@@ -61,6 +62,13 @@ func failureText(f *distro.Failure) string {
 		return ""
 	}
 	return f.Type + ": " + f.Message
+}
+
+// failed reports whether a failure has a phrase: in its type and message, or in
+// the parts of its type, so that "timeout" means a JobTimeoutException too.
+func (s *subject) failed(words []string, exact bool) bool {
+	class, _, _ := strings.Cut(s.failure, ":")
+	return hasPhrase(s.failure, words, exact) || hasPhrase(Humps(class), words, exact)
 }
 
 // Match reports whether every part matches.
@@ -136,9 +144,9 @@ func (e Text) holds(s *subject) bool {
 	case FieldArgs:
 		return hasPhrase(s.arguments, words, e.Exact)
 	case FieldError:
-		return hasPhrase(s.failure, words, e.Exact)
+		return s.failed(words, e.Exact)
 	}
-	return hasPhrase(s.function, words, e.Exact) || hasPhrase(s.arguments, words, e.Exact) || hasPhrase(s.failure, words, e.Exact)
+	return hasPhrase(s.function, words, e.Exact) || hasPhrase(s.arguments, words, e.Exact) || s.failed(words, e.Exact)
 }
 
 func (e Keyword) holds(s *subject) bool { return e.Matches(s.arguments) }
@@ -174,17 +182,27 @@ func (e Moment) holds(s *subject) bool {
 	return !s.when.Before(e.At)
 }
 
-// keywords yields the arguments of a call that were given by name, with the
-// spelling of their values.
-func keywords(arguments string) iter.Seq2[string, string] {
+// Keywords yields the arguments of a call that were given by name, with the
+// spelling of their values. Text that was cut may end anywhere.
+func Keywords(arguments string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for part := range topLevel(arguments) {
 			name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
-			if ok && name != "" && !strings.ContainsAny(name, `'"([{< `) && !yield(name, value) {
+			if ok && isName(name) && !strings.HasPrefix(value, "=") && !yield(name, value) {
 				return
 			}
 		}
 	}
+}
+
+// isName reports whether a text is an identifier of Python.
+func isName(s string) bool {
+	for i, r := range s {
+		if r != '_' && !unicode.IsLetter(r) && (i == 0 || !unicode.IsDigit(r)) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // topLevel cuts at the commas that stand in no bracket and no string.
@@ -198,7 +216,7 @@ func topLevel(arguments string) iter.Seq[string] {
 			case '(', '[', '{':
 				open++
 			case ')', ']', '}':
-				open--
+				open = max(open-1, 0)
 			case ',':
 				if open != 0 {
 					continue
