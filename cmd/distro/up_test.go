@@ -30,6 +30,9 @@ func orchestrator(t *testing.T, module string) string {
 	if err := os.WriteFile(filepath.Join(modules, "m.py"), []byte(module), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "config.cfg"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	log, write := io.Pipe()
 	ended := make(chan int, 1)
@@ -42,9 +45,6 @@ func orchestrator(t *testing.T, module string) string {
 		})
 		write.Close()
 	}()
-	if err := os.WriteFile(filepath.Join(dir, "config.cfg"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	var line struct{ Msg, API string }
 	for lines := json.NewDecoder(log); line.Msg != "serving"; {
 		if err := lines.Decode(&line); err != nil {
