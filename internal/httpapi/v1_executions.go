@@ -47,7 +47,7 @@ type ExecutionPage struct {
 // ExecutionCount answers GET /api/v1/executions/count.
 type ExecutionCount struct {
 	Count int  `json:"count"`
-	Exact bool `json:"exact" doc:"false: there are at least so many"`
+	Exact bool `json:"exact" doc:"false: there may be more, or, where the search is for words in an order, fewer"`
 }
 
 // AttemptList is every attempt of a job, the oldest first.

@@ -107,14 +107,15 @@ func (e Keyword) Matches(arguments string) bool {
 	return false
 }
 
-// Words stand beside each other in all arguments that Matches finds. A store
-// may narrow its search by them, and ask Matches for the rest.
-func (e Keyword) Words() []string {
-	words := Words(e.Name)
-	if strings.Contains(e.Pattern, "*") || strings.ContainsFunc(e.Pattern, unprintable) {
-		return words
+// Words stand beside each other in every value that Matches finds, in Python's
+// spelling too; with prefix the last may go on. A store may narrow its search by
+// them, and ask Matches for the rest. There are none where nothing is certain.
+func (e Keyword) Words() (words []string, prefix bool) {
+	text, prefix := strings.CutSuffix(e.Pattern, "*")
+	if strings.Contains(text, "*") || strings.ContainsFunc(text, unprintable) {
+		return nil, false
 	}
-	return append(words, Words(e.Pattern)...)
+	return Words(text), prefix
 }
 
 // Op compares.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/search"
@@ -159,16 +160,22 @@ func TestTextsFoldToTheirBareLetters(t *testing.T) {
 	}
 }
 
-func TestTheWordsOfAKeywordAreInAllArgumentsItMatches(t *testing.T) {
+func TestTheWordsOfAKeywordAreInAllValuesItMatches(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string][]string{
-		`kw.cliente="ACME Ltda"`: {"cliente", "acme", "ltda"},
-		"kw.cliente=ACME*":       {"cliente"},
-		"kw.mes_ref=10":          {"mes", "ref", "10"},
-		"kw.a=\"b\nc\"":          {"a"},
+	type narrow struct {
+		Words  []string
+		Prefix bool
+	}
+	for text, want := range map[string]narrow{
+		`kw.cliente="ACME Ltda"`: {[]string{"acme", "ltda"}, false},
+		"kw.cliente=ACME*":       {[]string{"acme"}, true},
+		"kw.cliente=*ACME":       {},
+		"kw.cliente=*":           {nil, true},
+		"kw.mes_ref=10":          {[]string{"10"}, false},
+		"kw.a=\"b\nc\"":          {},
 	} {
-		k := parse(t, text).(search.Keyword)
-		if diff := cmp.Diff(want, k.Words()); diff != "" {
+		words, prefix := parse(t, text).(search.Keyword).Words()
+		if diff := cmp.Diff(want, narrow{words, prefix}, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s: %s", text, diff)
 		}
 	}

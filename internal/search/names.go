@@ -102,6 +102,9 @@ func suggest(word string, list []named, choose func(string, []string) string) st
 // keyboard has for it.
 func stateWord(value string) string { return strings.NewReplacer(" ", "-", "_", "-").Replace(value) }
 
+// compares reports whether values of a field have an order.
+func (f Field) compares() bool { return f == FieldTook || f == FieldWaited || f == FieldWhen }
+
 // withinNames reports whether a plain word may stand anywhere in a name of
 // this field: these names are long, and written in parts.
 func (f Field) withinNames() bool { return f == FieldFunction || f == FieldModule }

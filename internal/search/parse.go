@@ -189,7 +189,7 @@ func (p *parser) term() (Expr, error) {
 }
 
 // fieldName takes a name and the colon behind it, or the equals sign behind
-// that of an argument.
+// that of an argument. A comparison may stand behind its field without a colon.
 func (p *parser) fieldName() (string, bool) {
 	n := p.pos
 	for n < len(p.text) && (unicode.In(p.text[n], unicode.L, unicode.M, unicode.Nd) || p.text[n] == '.' || p.text[n] == '_' || p.text[n] == '-') {
@@ -199,6 +199,13 @@ func (p *parser) fieldName() (string, bool) {
 		return "", false
 	}
 	name := string(p.text[p.pos:n])
+	if p.text[n] == '>' || p.text[n] == '<' {
+		if field, _ := lookUp(name, fieldNames()); !Field(field).compares() {
+			return "", false
+		}
+		p.pos = n
+		return name, true
+	}
 	if p.text[n] != ':' && (p.text[n] != '=' || !strings.HasPrefix(Fold(name), keywordPrefix)) {
 		return "", false
 	}

@@ -51,7 +51,7 @@ func TestTextsInBothLanguagesMeanTheSame(t *testing.T) {
 		"worker:rpa-*":                  {"worker:rpa-*"},
 		"id:4f1a":                       {"id:4f1a"},
 		"trigger:schedule":              {"origem:schedule", "trigger:schedule"},
-		"took:>5m":                      {"duração:>5m", "duracao:>5m", "duration:>5m", "took:>5m", "took:>300", "took:>300s", "took:>5min"},
+		"took:>5m":                      {"duração:>5m", "duracao:>5m", "duration:>5m", "took:>5m", "took:>300", "took:>300s", "took:>5min", "duração>5m", "took>300s"},
 		"took:>=1h30m":                  {"duração:>=1h30m", "took:>=1.5h", "took:>=1,5h", "took:>=90m"},
 		"waited:<250ms":                 {"espera:<250ms", "waited:<0.25s"},
 		"took:<=168h":                   {"took:<=7d", "took:<=1w", "took:<=1sem"},

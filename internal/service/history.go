@@ -40,22 +40,16 @@ type Found struct {
 // Executions returns a page of what ran, the newest first, as a search in the
 // language of package search selects it.
 func (s *Service) Executions(ctx context.Context, query, cursor string, limit int) (Found, error) {
-	if s.opts.History == nil {
-		return Found{}, errForgets()
-	}
-	filter, err := s.filter(ctx, query)
+	expr, err := s.parse("q", query)
 	if err != nil {
 		return Found{}, err
 	}
-	page, err := s.opts.History.Executions(ctx, store.Query{Filter: filter, Limit: limit, After: cursor})
-	if errors.Is(err, store.ErrInvalid) {
-		return Found{}, distro.Invalid("cursor", "not a cursor of this list, or a search that asks for too much")
-	}
-	return Found{Page: page, Behind: s.opts.Behind()}, historyFault(err)
+	page, err := s.lookUp(ctx, expr, cursor, limit)
+	return Found{Page: page, Behind: s.opts.Behind()}, err
 }
 
-// CountExecutions counts what a search selects; exact is false where there may
-// be more.
+// CountExecutions counts what a search selects; exact is false where that is not
+// certain.
 func (s *Service) CountExecutions(ctx context.Context, query string) (n int, exact bool, err error) {
 	expr, err := s.parse("q", query)
 	if err != nil {
@@ -68,12 +62,50 @@ func (s *Service) count(ctx context.Context, expr search.Expr) (n int, exact boo
 	if s.opts.History == nil {
 		return 0, false, errForgets()
 	}
-	filter, err := s.compile(ctx, expr)
+	filter, wide, err := s.compile(ctx, expr)
 	if err != nil {
 		return 0, false, err
 	}
 	n, exact, err = s.opts.History.Count(ctx, filter)
-	return n, exact, historyFault(err)
+	return n, exact && !wide, historyFault(err)
+}
+
+// findFor bounds a search in which history is asked again and again.
+const findFor = 2 * time.Second
+
+// lookUp returns a page of the executions that expr matches. History may be asked
+// for more than these: what does not match is left out here.
+func (s *Service) lookUp(ctx context.Context, expr search.Expr, cursor string, limit int) (store.Page, error) {
+	if s.opts.History == nil {
+		return store.Page{}, errForgets()
+	}
+	filter, _, err := s.compile(ctx, expr)
+	if err != nil {
+		return store.Page{}, err
+	}
+	var found store.Page
+	for began := time.Now(); ; {
+		page, err := s.opts.History.Executions(ctx, store.Query{Filter: filter, Limit: limit - len(found.Executions), After: cursor})
+		if errors.Is(err, store.ErrInvalid) {
+			return store.Page{}, distro.Invalid("cursor", "not a cursor of this list, or a search that asks for too much")
+		}
+		if err != nil {
+			return store.Page{}, historyFault(err)
+		}
+		for i := range page.Executions {
+			if expr.Match(&page.Executions[i].Execution) {
+				found.Executions = append(found.Executions, page.Executions[i])
+			}
+		}
+		cursor, found.Next, found.Partial = page.Next, page.Next, page.Partial
+		if cursor == "" || page.Partial || len(found.Executions) >= limit {
+			return found, nil
+		}
+		if time.Since(began) > findFor {
+			found.Partial = true
+			return found, nil
+		}
+	}
 }
 
 // Attempts returns everything that is known of the attempts of a job, the
@@ -124,62 +156,76 @@ func historyFault(err error) error {
 	return err
 }
 
-// filter is a search as history takes it.
-func (s *Service) filter(ctx context.Context, query string) (store.Filter, error) {
-	expr, err := s.parse("q", query)
-	if err != nil {
-		return nil, err
-	}
-	return s.compile(ctx, expr)
-}
-
 // maxNames is how many functions, queues or workers a pattern may mean.
 const maxNames = 500
 
-// compile makes a filter of an expression. Names are patterns there and values
-// here: history is asked which it has. Words may stand anywhere in a text here.
-func (s *Service) compile(ctx context.Context, expr search.Expr) (store.Filter, error) {
+// compile makes a filter for expr: what it selects holds all that expr matches.
+// wide says that it may hold more, as history looks for words where the
+// language also knows their order.
+func (s *Service) compile(ctx context.Context, expr search.Expr) (f store.Filter, wide bool, err error) {
+	return s.compilePart(ctx, expr, true)
+}
+
+// compilePart makes a filter that selects all that expr matches, and may select
+// more; without over it selects only such, and may select less: that is what the
+// part of a negation is to be.
+func (s *Service) compilePart(ctx context.Context, expr search.Expr, over bool) (f store.Filter, inexact bool, err error) {
 	switch e := expr.(type) {
 	case search.And:
-		parts, err := s.compileAll(ctx, e)
-		return store.And(parts), err
+		parts, inexact, err := s.compileAll(ctx, e, over)
+		return store.And(parts), inexact, err
 	case search.Or:
-		parts, err := s.compileAll(ctx, e)
-		return store.Or(parts), err
+		parts, inexact, err := s.compileAll(ctx, e, over)
+		return store.Or(parts), inexact, err
 	case search.Not:
-		part, err := s.compile(ctx, e.Of)
-		return store.Not{Filter: part}, err
+		part, inexact, err := s.compilePart(ctx, e.Of, !over)
+		return store.Not{Filter: part}, inexact, err
 	case search.State:
-		return store.States{distro.ExecutionState(e.Value)}, nil
+		return store.States{distro.ExecutionState(e.Value)}, false, nil
 	case search.Name:
-		return s.compileName(ctx, e)
+		f, err := s.compileName(ctx, e)
+		return f, false, err
 	case search.Text:
-		return s.compileText(ctx, e)
+		f, err := s.compileText(ctx, e)
+		return loosely(f, len(e.Words()) > 1, over, err)
 	case search.Keyword:
-		words, star := strings.CutSuffix(e.Pattern, "*")
-		return store.Keyword{Name: e.Name, Words: strings.ReplaceAll(words, "*", " "), Prefix: star}, nil
+		return loosely(compileKeyword(e), true, over, nil)
 	case search.Duration:
-		return compileDuration(e)
+		if e.Field != search.FieldTook { // history has no index of how long jobs waited
+			return loosely(store.And{}, true, over, nil)
+		}
+		return compileTook(e), false, nil
 	case search.Moment:
 		if e.Op == search.AtLeast {
-			return store.Started{From: e.At}, nil
+			return store.Started{From: e.At}, false, nil
 		}
-		return store.Started{To: e.At}, nil
+		return store.Started{To: e.At}, false, nil
 	}
-	return nil, fmt.Errorf("compile search: %T is unknown", expr)
+	return nil, false, fmt.Errorf("compile search: %T is unknown", expr)
 }
 
-func (s *Service) compileAll(ctx context.Context, parts []search.Expr) ([]store.Filter, error) {
-	list := make([]store.Filter, len(parts))
+// loosely is f where it may select more than is meant, and nothing in its place
+// where it may not.
+func loosely(f store.Filter, inexact, over bool, err error) (store.Filter, bool, error) {
+	if inexact && !over {
+		return store.Or{}, true, err
+	}
+	return f, inexact, err
+}
+
+func (s *Service) compileAll(ctx context.Context, parts []search.Expr, over bool) (list []store.Filter, inexact bool, err error) {
+	list = make([]store.Filter, len(parts))
 	for i, part := range parts {
-		var err error
-		if list[i], err = s.compile(ctx, part); err != nil {
-			return nil, err
+		var loose bool
+		if list[i], loose, err = s.compilePart(ctx, part, over); err != nil {
+			return nil, false, err
 		}
+		inexact = inexact || loose
 	}
-	return list, nil
+	return list, inexact, nil
 }
 
+// compileName asks history which names a pattern means.
 func (s *Service) compileName(ctx context.Context, n search.Name) (store.Filter, error) {
 	switch n.Field {
 	case search.FieldID:
@@ -195,7 +241,10 @@ func (s *Service) compileName(ctx context.Context, n search.Name) (store.Filter,
 			return n.Matches(dottedName(module, name))
 		})
 	}
-	names, err := s.opts.History.Names(ctx, n.Matches, maxNames)
+	names, err := s.opts.History.Names(ctx, n.Matches, maxNames+1)
+	if err == nil {
+		err = fewNames(len(names))
+	}
 	if err != nil {
 		return nil, historyFault(err)
 	}
@@ -209,14 +258,28 @@ func (s *Service) compileName(ctx context.Context, n search.Name) (store.Filter,
 	}
 }
 
+// fewNames refuses a pattern that means too many names.
+func fewNames(n int) error {
+	if n > maxNames {
+		return distro.Invalid("q", "a word or pattern means more than %d functions, queues or workers: write more of the name", maxNames)
+	}
+	return nil
+}
+
 // functions asks for those that match.
 func (s *Service) functions(ctx context.Context, match func(module, name string) bool) (store.Filter, error) {
-	found, err := s.opts.History.FunctionNames(ctx, match, maxNames)
+	found, err := s.opts.History.FunctionNames(ctx, match, maxNames+1)
+	if err == nil {
+		err = fewNames(len(found))
+	}
+	if err != nil {
+		return nil, historyFault(err)
+	}
 	list := make(store.Functions, len(found))
 	for i, f := range found {
 		list[i] = dottedName(f[0], f[1])
 	}
-	return list, historyFault(err)
+	return list, nil
 }
 
 func dottedName(module, name string) string {
@@ -241,18 +304,25 @@ func (s *Service) compileText(ctx context.Context, t search.Text) (store.Filter,
 	return store.Or{arguments, failure, functions}, err
 }
 
-func compileDuration(d search.Duration) (store.Filter, error) {
-	if d.Field != search.FieldTook {
-		return nil, distro.Invalid("q", "how long jobs waited cannot be searched in history; search by how long they took")
+// compileKeyword narrows by the words of the value, else by the argument's name.
+func compileKeyword(k search.Keyword) store.Filter {
+	words, prefix := k.Words()
+	if len(words) == 0 {
+		return store.Arguments{Words: k.Name}
 	}
+	return store.Keyword{Name: k.Name, Words: strings.Join(words, " "), Prefix: prefix}
+}
+
+// compileTook compares in the microseconds that history keeps.
+func compileTook(d search.Duration) store.Filter {
 	switch d.Op {
 	case search.AtLeast:
-		return store.Took{Min: d.Value}, nil
+		return store.Took{Min: d.Value}
 	case search.Above:
-		return store.Took{Min: d.Value + time.Microsecond}, nil
+		return store.Took{Min: d.Value + time.Microsecond}
 	case search.Below:
-		return store.Took{Max: max(d.Value-time.Microsecond, time.Nanosecond)}, nil
+		return store.Took{Max: max(d.Value-time.Microsecond, time.Nanosecond)}
 	default:
-		return store.Took{Max: max(d.Value, time.Nanosecond)}, nil
+		return store.Took{Max: max(d.Value, time.Nanosecond)}
 	}
 }

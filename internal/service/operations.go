@@ -17,6 +17,9 @@ import (
 // MaxSelected is how many jobs one operation may name by ID.
 const MaxSelected = 10_000
 
+// maxSelection bounds a selection as it is kept, in bytes.
+const maxSelection = 1 << 20
+
 // Selection says what an operation is done to: jobs by ID; else those of a
 // status, of one queue or of all; else those whose executions a search finds.
 type Selection struct {
@@ -150,9 +153,19 @@ func (s *Service) StartOperation(ctx context.Context, action broker.Action, sel 
 	if err != nil {
 		return Operation{}, err
 	}
+	if sel.Query != "" { // "today" is the day of the request, however long the operation takes
+		expr, err := s.parse("query", sel.Query)
+		if err != nil {
+			return Operation{}, err
+		}
+		sel.Query = expr.String()
+	}
 	text, err := json.Marshal(sel)
 	if err != nil {
 		return Operation{}, fmt.Errorf("encode selection: %w", err)
+	}
+	if len(text) > maxSelection {
+		return Operation{}, distro.Invalid("ids", "take %d bytes together; at most %d are accepted", len(text), maxSelection)
 	}
 	o := Operation{Selection: sel, Operation: store.Operation{
 		ID: distro.NewID(), Action: string(action), Filter: string(text), State: store.OperationWaiting,
@@ -271,6 +284,7 @@ func (s *Service) carryOut(ctx context.Context, o store.Operation) error {
 			return err
 		}
 		if o.Cursor = next; next == "" {
+			o.Total = o.Done + o.Skipped + o.Failed
 			return s.endOperation(ctx, o, store.OperationDone, o.Sample)
 		}
 		saved, err := s.opts.History.SaveOperation(ctx, o)
@@ -360,13 +374,9 @@ func (s *Service) selectFound(ctx context.Context, query, cursor string, limit i
 	if err != nil {
 		return nil, "", err
 	}
-	filter, err := s.compile(ctx, expr)
+	page, err := s.lookUp(ctx, expr, cursor, limit)
 	if err != nil {
 		return nil, "", err
-	}
-	page, err := s.opts.History.Executions(ctx, store.Query{Filter: filter, Limit: limit, After: cursor})
-	if err != nil {
-		return nil, "", historyFault(err)
 	}
 	for i := range page.Executions {
 		if id := page.Executions[i].JobID; !slices.Contains(ids, id) {
