@@ -95,6 +95,14 @@ def never(path):
         with open(path, "w") as file:
             file.write("cleaned")
 
+def look(path):
+    try:
+        while True:
+            os.path.exists("/")
+    finally:
+        with open(path, "w") as file:
+            file.write("cleaned")
+
 def stubborn():
     while True:
         try:
@@ -236,18 +244,20 @@ func TestATimeoutRaisesInTheJobAndThenKills(t *testing.T) {
 	// It has the time that it may take on a busy machine.
 	b := setup(t, func(o *python.Options) { o.KillGrace = time.Minute })
 	b.write("h.py", hostile)
-	path := filepath.Join(b.dir, "cleaned")
-	a := b.start("h.never", fmt.Sprintf("[%q], {}", path), 300*time.Millisecond, func(bool, []byte) {})
-	<-a.Done()
-	if f := a.Result().Failure; f == nil || f.Kind != distro.FailureTimeout || !strings.Contains(f.Type, "JobTimeoutException") || !strings.Contains(f.Message, "exceeded maximum timeout value (0.3 seconds)") {
-		t.Errorf("failure %+v", f)
-	}
-	if text, err := os.ReadFile(path); err != nil || string(text) != "cleaned" {
-		t.Errorf("finally did not run: %q %v", text, err)
+	for _, function := range []string{"h.never", "h.look", "h.look"} { // a call that hides errors does not hide this one
+		path := filepath.Join(t.TempDir(), "cleaned")
+		a := b.start(function, fmt.Sprintf("[%q], {}", path), 300*time.Millisecond, func(bool, []byte) {})
+		<-a.Done()
+		if f := a.Result().Failure; f == nil || f.Kind != distro.FailureTimeout || !strings.Contains(f.Type, "JobTimeoutException") || !strings.Contains(f.Message, "exceeded maximum timeout value (0.3 seconds)") {
+			t.Errorf("%s: failure %+v", function, f)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != "cleaned" {
+			t.Errorf("%s: finally did not run: %q %v", function, text, err)
+		}
 	}
 	b = setup(t, nil)
 	b.write("h.py", hostile)
-	a = b.start("h.stubborn", "", 200*time.Millisecond, func(bool, []byte) {})
+	a := b.start("h.stubborn", "", 200*time.Millisecond, func(bool, []byte) {})
 	<-a.Done()
 	if f := a.Result().Failure; f == nil || f.Kind != distro.FailureTimeout {
 		t.Errorf("failure %+v", f)

@@ -150,6 +150,11 @@ def rq_class(module, name, base):
         return type(name, (base,), {"__module__": module})
 
 
+# Modules of Python that take any OSError for "no such file". Without rq the
+# exception of a timeout is one; raised in their calls it would be lost.
+HIDES_ERRORS = {"importlib._bootstrap", "importlib._bootstrap_external", "zipimport", "genericpath"}
+
+
 class Deadline:
     """Raises RQ's timeout exception in the main thread when the time is over.
     Its class is added to raised then."""
@@ -187,10 +192,14 @@ class Deadline:
         self.raised.append(kind)
         return kind, "Task exceeded maximum timeout value (%s seconds)" % self.seconds
 
-    def fire(self, *_):
-        if self.armed:
-            kind, message = self.exception()
-            raise kind(message)
+    def fire(self, _, frame):
+        if not self.armed:
+            return
+        if frame is not None and frame.f_globals.get("__name__") in HIDES_ERRORS:
+            _signal.setitimer(_signal.ITIMER_REAL, 0.001)  # by then its call has ended
+            return
+        kind, message = self.exception()
+        raise kind(message)
 
     def fire_in(self, thread):
         import ctypes

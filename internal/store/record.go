@@ -147,28 +147,36 @@ func (r *recording) place(ctx context.Context, changed []*change) error {
 			homeless = append(homeless, c)
 		}
 	}
-	taken := map[int64]bool{}
-	for len(homeless) > 0 {
-		asked := make([]int64, len(homeless))
-		for i, c := range homeless {
-			asked[i] = c.new.id
-		}
-		there, err := r.present(ctx, asked)
-		if err != nil {
-			return err
-		}
-		var again []*change
-		for _, c := range homeless {
-			if there[c.new.id] || taken[c.new.id] {
-				c.new.id++
-				again = append(again, c)
-				continue
+	asked := make([]int64, len(homeless))
+	for i, c := range homeless {
+		asked[i] = c.new.id
+	}
+	taken, err := r.present(ctx, asked)
+	if err != nil {
+		return err
+	}
+	var from, to int64 // of these all ids that are there are in taken
+	for _, c := range homeless {
+		for ; taken[c.new.id]; c.new.id++ {
+			if next := c.new.id + 1; next < from || next >= to {
+				if from, to, err = next, next+ordinals, r.presentFrom(ctx, next, next+ordinals, taken); err != nil {
+					return err
+				}
 			}
-			taken[c.new.id] = true
 		}
-		homeless = again
+		taken[c.new.id] = true
 	}
 	return nil
+}
+
+// presentFrom adds to there which ids are there, of those from from on and
+// below to.
+func (r *recording) presentFrom(ctx context.Context, from, to int64, there map[int64]bool) error {
+	var id int64
+	return r.tx.Query(ctx, "SELECT id FROM distro_executions WHERE id >= $1 AND id < $2", []any{from, to}, []any{&id}, func() error {
+		there[id] = true
+		return nil
+	})
 }
 
 // present says which of ids are there.
