@@ -246,9 +246,9 @@ func TestATimeoutRaisesInTheJobAndThenKills(t *testing.T) {
 	b.write("h.py", hostile)
 	for _, function := range []string{"h.never", "h.look", "h.look"} { // a call that hides errors does not hide this one
 		path := filepath.Join(t.TempDir(), "cleaned")
-		a := b.start(function, fmt.Sprintf("[%q], {}", path), 300*time.Millisecond, func(bool, []byte) {})
+		a := b.start(function, fmt.Sprintf("[%q], {}", path), 3*time.Second, func(bool, []byte) {})
 		<-a.Done()
-		if f := a.Result().Failure; f == nil || f.Kind != distro.FailureTimeout || !strings.Contains(f.Type, "JobTimeoutException") || !strings.Contains(f.Message, "exceeded maximum timeout value (0.3 seconds)") {
+		if f := a.Result().Failure; f == nil || f.Kind != distro.FailureTimeout || !strings.Contains(f.Type, "JobTimeoutException") || !strings.Contains(f.Message, "exceeded maximum timeout value (3 seconds)") {
 			t.Errorf("%s: failure %+v", function, f)
 		}
 		if text, err := os.ReadFile(path); err != nil || string(text) != "cleaned" {
