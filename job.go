@@ -102,6 +102,7 @@ type Result struct {
 	Attempt   int
 	Run       string // tells the attempts of a job apart, as Execution.Run; set where it is read
 	Worker    string
+	Stock     bool // it ran on a worker of RQ's own; set where it is read
 	StartedAt time.Time
 	EndedAt   time.Time
 

@@ -97,8 +97,9 @@ func (r *Recorder) complete(ctx context.Context, e *distro.Execution, job *distr
 	e.Module, e.Function = r.opts.Sources.split(job.Function)
 	e.Arguments = arguments(job.Payload)
 	e.Trigger, e.Caller = job.Trigger, job.Caller
-	current := job.Attempt == e.Attempt
-	if current {
+	// A stock worker that made another attempt meanwhile did not count it.
+	current := job.Attempt == e.Attempt && (e.StartedAt.IsZero() || e.StartedAt.Equal(job.StartedAt))
+	if current && !e.StartedAt.IsZero() {
 		e.Worker = job.Worker
 	}
 	if res := job.Result; res != nil && res.Run == e.Run {

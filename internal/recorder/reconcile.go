@@ -43,8 +43,9 @@ func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job) error {
 	}
 	b := newBatch()
 	for i := range jobs {
-		if res := jobs[i].Result; res != nil && res.Run != "" {
+		if res := jobs[i].Result; res != nil && res.Run != "" && !(res.Stock && r.opts.Stock != nil) {
 			e := b.of(key{jobs[i].ID, res.Run})
+			e.Stock = res.Stock
 			e.Queue, e.State, e.Attempt = jobs[i].Queue, distro.ExecutionState(res.Outcome), res.Attempt
 			e.StartedAt, e.EndedAt = res.StartedAt, res.EndedAt
 			b.last[key{e.JobID, e.Run}] = jobs[i].Status.Ended()
@@ -86,8 +87,8 @@ func (r *Recorder) closeLost(ctx context.Context) error {
 		}
 		b := newBatch()
 		for _, e := range part {
-			if runs[key{e.JobID, fmt.Sprint(e.Attempt)}] {
-				continue
+			if runs[key{e.JobID, fmt.Sprint(e.Attempt)}] || e.Stock && r.opts.Stock != nil {
+				continue // it runs, or is followed by those who look at RQ's workers
 			}
 			k := key{e.JobID, e.Run}
 			*b.of(k) = e

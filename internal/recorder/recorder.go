@@ -30,6 +30,8 @@ type History interface {
 	Cursor(ctx context.Context, feed string) (string, error)
 	// Running returns executions that have not ended, the oldest first.
 	Running(ctx context.Context, limit int) ([]distro.Execution, error)
+	// Attempts returns the executions of a job.
+	Attempts(ctx context.Context, jobID string) ([]distro.Execution, error)
 }
 
 // Options configure a Recorder.
@@ -37,13 +39,17 @@ type Options struct {
 	Broker  broker.Broker
 	History History
 	Feed    string // names the feed in history: queues differ
+	// Stock finds what workers of RQ's own did; nil: there are none.
+	Stock Stock
 	// Sources tells of the code that an embedded worker runs; nil: nobody knows.
 	Sources *Sources
 	// Embedded is the worker of this process, whose code Sources knows; empty:
 	// there is none.
 	Embedded string
 	// Ended is called for each attempt when its end was recorded, at least once;
-	// last says that the job ended with it. nil: nobody wants to know.
+	// last says that the job ended with it. Attempts on workers of RQ's own
+	// that had ended before history knew of that queue are left out. Several
+	// goroutines call it. nil: nobody wants to know.
 	Ended  func(e distro.Execution, last bool)
 	Logger *slog.Logger
 }
@@ -52,9 +58,8 @@ type Options struct {
 type Recorder struct {
 	opts    Options
 	workers workers
-
-	mu     sync.Mutex
-	behind time.Time // since when what happens is not recorded; zero: it is
+	feed    lag
+	stock   lag
 }
 
 // New returns a recorder that is ready to Run.
@@ -62,14 +67,19 @@ func New(opts Options) *Recorder {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Recorder{opts: opts, workers: workers{broker: opts.Broker}}
+	return &Recorder{
+		opts: opts, workers: workers{broker: opts.Broker},
+		feed: lag{what: "what happens"}, stock: lag{what: "what RQ's workers do"},
+	}
 }
 
 // Behind is since when history lacks what happens; zero while it does not.
 func (r *Recorder) Behind() time.Time {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.behind
+	feed, stock := r.feed.behind(), r.stock.behind()
+	if feed.IsZero() || !stock.IsZero() && stock.Before(feed) {
+		return stock
+	}
+	return feed
 }
 
 const (
@@ -80,13 +90,18 @@ const (
 // Run records until ctx ends. What fails is tried again: the feed keeps what
 // comes meanwhile, and no more than one batch of it is held here.
 func (r *Recorder) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	if r.opts.Stock != nil {
+		wg.Go(func() { r.watchStock(ctx) })
+	}
 	pause := retryFirst
 	for ctx.Err() == nil {
 		err := r.follow(ctx, func() { pause = retryFirst })
 		if ctx.Err() != nil || errors.Is(err, broker.ErrClosed) {
 			break
 		}
-		r.fell(err)
+		r.feed.fell(r.opts.Logger, err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -96,23 +111,37 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return nil
 }
 
-// fell notes that what happens is not recorded for now.
-func (r *Recorder) fell(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.behind.IsZero() {
-		r.behind = time.Now()
-		r.opts.Logger.Error("history is behind: what happens is recorded later", "reason", err)
+// lag knows whether something is recorded as it happens.
+type lag struct {
+	what string
+
+	mu    sync.Mutex
+	since time.Time // since when it is not; zero: it is
+}
+
+func (l *lag) behind() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since
+}
+
+// fell notes that it is not recorded for now.
+func (l *lag) fell(logger *slog.Logger, reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since.IsZero() {
+		l.since = time.Now()
+		logger.Error("history is behind: "+l.what+" is recorded later", "reason", reason)
 	}
 }
 
 // caughtUp notes that everything is recorded.
-func (r *Recorder) caughtUp() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.behind.IsZero() {
-		r.opts.Logger.Info("history has caught up", "was_behind", time.Since(r.behind).Round(time.Millisecond))
-		r.behind = time.Time{}
+func (l *lag) caughtUp(logger *slog.Logger) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.since.IsZero() {
+		logger.Info("history has caught up with "+l.what, "was_behind", time.Since(l.since).Round(time.Millisecond))
+		l.since = time.Time{}
 	}
 }
 
@@ -136,7 +165,7 @@ func (r *Recorder) follow(ctx context.Context, went func()) error {
 		case err != nil:
 			return fmt.Errorf("read the change feed behind %q: %w", cursor, err)
 		case len(changes) == 0:
-			r.caughtUp()
+			r.feed.caughtUp(r.opts.Logger)
 			if err := r.opts.Broker.Wait(ctx, broker.Interest{Feed: true, Cursor: cursor}); err != nil {
 				return fmt.Errorf("wait for changes: %w", err)
 			}

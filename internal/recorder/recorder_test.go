@@ -48,6 +48,21 @@ func (m *memory) Forget(_ context.Context, list []distro.Execution) error {
 	return nil
 }
 
+func (m *memory) Attempts(_ context.Context, jobID string) ([]distro.Execution, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.down {
+		return nil, errDown
+	}
+	var list []distro.Execution
+	for _, id := range slices.Sorted(maps.Keys(m.rows)) {
+		if e := m.rows[id]; e.JobID == jobID {
+			list = append(list, e)
+		}
+	}
+	return list, nil
+}
+
 func (m *memory) Record(_ context.Context, list []distro.Execution, feed, cursor string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -107,7 +107,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		opts: opts, client: client, target: where, scripts: map[string]*rueidis.Lua{},
 		wanted: wantedFields(), instance: randomHex(8), lock: randomNumber(), workers: map[string]*registered{},
 	}
-	for _, name := range []string{"rows", "part"} {
+	for _, name := range []string{"rows", "part", "stock"} {
 		text, err := sources.ReadFile("scripts/" + name + ".lua")
 		if err != nil {
 			client.Close()

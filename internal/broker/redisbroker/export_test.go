@@ -36,3 +36,9 @@ func Decode(id string, fields, newest map[string]string) (got, listed distro.Job
 
 // MaxPayload is the longest call that is inflated.
 const MaxPayload = maxPayload
+
+// Deflate is text as RQ compresses it.
+func Deflate(text string) string {
+	var c codec
+	return c.deflate([]byte(text))
+}

@@ -74,6 +74,10 @@ const (
 	fieldResult  = "distro_result"  // JSON of wireResult: what RQ's result does not tell
 )
 
+// entryToken is Distro's own field in the entries of rq:results: the token of
+// the claim of the attempt. RQ ignores it.
+const entryToken = "distro_token"
+
 // prelude declares the names above for the scripts.
 func prelude() string {
 	names := [][2]string{
@@ -90,7 +94,7 @@ func prelude() string {
 		{"OUTPUT", ownOutput}, {"UNREAD", ownUnread}, {"LISTENER", ownListens}, {"MOVER", ownMover},
 		{"F_SEQ", fieldSeq}, {"F_PRINT", fieldPrint}, {"F_DUE", fieldDue}, {"F_ATTEMPT", fieldAttempt},
 		{"F_CLAIM", fieldClaim}, {"F_HELD", fieldHeld}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
-		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult},
+		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult}, {"E_TOKEN", entryToken},
 	}
 	var b strings.Builder
 	for _, n := range names {

@@ -149,38 +149,53 @@ func (c *codec) stock(j *distro.Job, s stored) *distro.Result {
 	} else if kind == "" && s.fields["result"] != "" && j.Status == distro.StatusFinished {
 		kind, hasValue, pickle = rqSuccessful, true, []byte(s.fields["result"])
 	}
-	r := &distro.Result{Attempt: j.Attempt, Worker: j.Worker, StartedAt: j.StartedAt, EndedAt: j.EndedAt}
+	r := &distro.Result{Attempt: j.Attempt, Worker: j.Worker, Stock: true, StartedAt: j.StartedAt, EndedAt: j.EndedAt}
 	s.place(r)
 	if r.Run = strings.ToValidUTF8(s.newest["execution_id"], "\uFFFD"); r.Run == "" {
 		r.Run = rqTime(r.StartedAt)
 	}
-	switch kind {
-	case rqSuccessful:
-		r.Outcome, r.Pickle = distro.OutcomeFinished, pickle
-		r.View = distro.View{Text: "null", JSON: true} // RQ does not write None
-		if hasValue {
-			r.View = viewOf(pickle)
-		}
-		return r
-	case rqFailed, rqStopped:
-		r.Failure = readFailure(text)
-	case rqRetried, rqExhausted:
-		r.Failure = readFailure(text)
-		r.Failure.Kind = distro.FailureRetry
-		if r.Failure.Message == "" {
-			r.Failure.Message = "the function returned rq.Retry"
-		}
-	default:
+	if kind == rqSuccessful {
+		r.Pickle = pickle
+	}
+	var ok bool
+	if r.Outcome, r.View, r.Failure, ok = readOutcome(kind, text, pickle, hasValue); !ok {
 		return nil
 	}
-	r.Outcome = distro.OutcomeFailed
-	switch {
-	case kind == rqStopped, j.Status == distro.StatusStopped:
+	if r.Failure != nil && j.Status == distro.StatusStopped {
 		r.Outcome, r.Failure.Kind = distro.OutcomeStopped, distro.FailureStopped
-	case r.Failure.Kind == distro.FailureLost:
-		r.Outcome = distro.OutcomeLost
 	}
 	return r
+}
+
+// readOutcome is what an entry of rq:results says of the end of its attempt;
+// not ok where it is of a type that is not known.
+func readOutcome(kind, text string, pickle []byte, hasValue bool) (o distro.Outcome, v distro.View, f *distro.Failure, ok bool) {
+	switch kind {
+	case rqSuccessful:
+		v = distro.View{Text: "null", JSON: true} // RQ does not write None
+		if hasValue {
+			v = viewOf(pickle)
+		}
+		return distro.OutcomeFinished, v, nil, true
+	case rqFailed, rqStopped:
+		f = readFailure(text)
+	case rqRetried, rqExhausted:
+		f = readFailure(text)
+		f.Kind = distro.FailureRetry
+		if f.Message == "" {
+			f.Message = "the function returned rq.Retry"
+		}
+	default:
+		return "", v, nil, false
+	}
+	switch {
+	case kind == rqStopped, f.Kind == distro.FailureStopped:
+		f.Kind = distro.FailureStopped
+		return distro.OutcomeStopped, v, f, true
+	case f.Kind == distro.FailureLost:
+		return distro.OutcomeLost, v, f, true
+	}
+	return distro.OutcomeFailed, v, f, true
 }
 
 // oneAttempt is how far the time of an entry may lie from the end of the

@@ -81,7 +81,7 @@ func TestResultsOfStockWorkersAreRead(t *testing.T) {
 	} {
 		got, _ := redisbroker.Decode("id", test.fields, test.newest)
 		if test.want != nil {
-			test.want.Attempt, test.want.Worker, test.want.Run = 1, "stock", redisbroker.RQTime(got.StartedAt)
+			test.want.Attempt, test.want.Worker, test.want.Stock, test.want.Run = 1, "stock", true, redisbroker.RQTime(got.StartedAt)
 			test.want.StartedAt, test.want.EndedAt = got.StartedAt, got.EndedAt
 		}
 		if diff := cmp.Diff(test.want, got.Result); diff != "" {
@@ -188,7 +188,7 @@ func TestAValueStandsInTheStreamWhereStockClientsReadIt(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	entry := b.do("XREVRANGE", "rq:results:j00000", "+", "-").([]any)[0].([]any)[1]
-	if diff := cmp.Diff([]any{"type", "1", "worker_name", "w", "return_value", encoded("\x80\x05K*.")}, entry); diff != "" {
+	if diff := cmp.Diff([]any{"type", "1", "worker_name", "w", "return_value", encoded("\x80\x05K*."), "distro_token"}, entry.([]any)[:7]); diff != "" {
 		t.Errorf("the entry (-want +got):\n%s", diff)
 	}
 }

@@ -199,6 +199,8 @@ func (e ending) check(s *site) {
 		}
 		delete(entries[0], "exc_string")
 	}
+	s.equal("token", entries[0]["distro_token"], "ends-1")
+	delete(entries[0], "distro_token")
 	s.equal("result", entries[0], e.entry)
 }
 

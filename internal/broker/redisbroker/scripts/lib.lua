@@ -361,14 +361,15 @@ local function keep(job, registry, ttl, forever)
 	expire(job, ttl)
 end
 
-local function add_result(job, kind, field, value, ttl)
+-- add_result adds what RQ's readers find. The token tells history that the
+-- attempt was not one of a stock worker.
+local function add_result(job, kind, field, value, ttl, token)
 	local key = RESULTS .. job.id
 	if not is(key, 'stream') then call('UNLINK', key) end
-	if value == '' then
-		call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', kind, 'worker_name', job.worker_name)
-	else
-		call('XADD', key, 'MAXLEN', '~', 10, '*', 'type', kind, 'worker_name', job.worker_name, field, value)
-	end
+	local entry = {'type', kind, 'worker_name', job.worker_name}
+	if value ~= '' then entry[5], entry[6] = field, value end
+	if token ~= '' then entry[#entry + 1], entry[#entry + 2] = E_TOKEN, token end
+	call('XADD', key, 'MAXLEN', '~', 10, '*', unpack(entry))
 	if ttl and ttl > 0 then
 		call('EXPIRE', key, ttl)
 	elseif ttl then
@@ -389,14 +390,14 @@ local function finish(job, s)
 	if job.repeats_left and job.repeats_left > 0 then
 		local left = job.repeats_left - 1
 		set(job, 'repeats_left', left, unpack(s.fields))
-		add_result(job, 1, 'return_value', s.value, ttl == 0 and -1 or ttl)
+		add_result(job, 1, 'return_value', s.value, ttl == 0 and -1 or ttl, s.token)
 		call('ZADD', FINISHED .. job.queue, ttl < 0 and '+inf' or whole(now_up + ttl), job.id)
 		release(job, 'finished')
 		again(job, interval(rest(job).repeat_intervals, left), false, s.outcome, s.token)
 		return
 	end
 	ended(job, 'finished', s)
-	if ttl ~= 0 then add_result(job, 1, 'return_value', s.value, ttl) end
+	if ttl ~= 0 then add_result(job, 1, 'return_value', s.value, ttl, s.token) end
 	release(job, 'finished')
 	keep(job, FINISHED .. job.queue, ttl, '+inf')
 end
@@ -404,7 +405,7 @@ end
 local function fail(job, s)
 	local status = s.outcome == 'stopped' and 'stopped' or 'failed'
 	ended(job, status, s)
-	if job.failure_ttl ~= 0 then add_result(job, 2, 'exc_string', s.exc, job.failure_ttl) end
+	if job.failure_ttl ~= 0 then add_result(job, 2, 'exc_string', s.exc, job.failure_ttl, s.token) end
 	release(job, status)
 	keep(job, FAILED .. job.queue, job.failure_ttl or FAILURE_TTL, -1)
 end

@@ -1,0 +1,30 @@
+package broker
+
+import "github.com/distro-orchestrator/distro"
+
+// StockRun is an attempt that was made outside of Distro, by a worker of RQ's
+// own, as far as what RQ wrote tells of it.
+type StockRun struct {
+	// Execution lacks what describes the call. Its Run is RQ's ID of the
+	// execution, else started_at as RQ wrote it, else StockEntry and the ID of
+	// an entry of the results, which tells nothing of the start.
+	Execution distro.Execution
+	// Job is the job of the attempt, whose payload is empty where it is long.
+	Job distro.Job
+	// Last says that the job ended with this attempt.
+	Last bool
+	// Near says that RQ may have overwritten the time of the start with that
+	// of another of its processes, which is about the same.
+	Near bool
+}
+
+// StockEntry begins the Run of an attempt that only an entry of the results
+// tells of.
+const StockEntry = "result:"
+
+// StockLook is what one look at the queue found that it did not tell before.
+type StockLook struct {
+	Runs []StockRun // those of one job stand together, the newest first
+	More bool       // there is more to look at: look again at once
+	Busy bool       // workers of RQ's own are there, or an attempt runs
+}
