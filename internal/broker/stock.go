@@ -16,6 +16,9 @@ type StockRun struct {
 	// Near says that RQ may have overwritten the time of the start with that
 	// of another of its processes, which is about the same.
 	Near bool
+	// New says that the entry of the results was written since the job was
+	// looked at last, so the attempt is none whose end was told.
+	New bool
 }
 
 // StockEntry begins the Run of an attempt that only an entry of the results
@@ -24,7 +27,10 @@ const StockEntry = "result:"
 
 // StockLook is what one look at the queue found that it did not tell before.
 type StockLook struct {
-	Runs []StockRun // those of one job stand together, the newest first
-	More bool       // there is more to look at: look again at once
-	Busy bool       // workers of RQ's own are there, or an attempt runs
+	// Runs of one job stand together: the last attempt; those that entries of
+	// the results tell of, the oldest first; what is guessed of one that an
+	// entry may have told of.
+	Runs []StockRun
+	More bool // there is more to look at: look again at once
+	Busy bool // workers of RQ's own are there, or an attempt runs
 }

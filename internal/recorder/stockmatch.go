@@ -1,6 +1,8 @@
 package recorder
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,36 +14,34 @@ import (
 // processes have written.
 const sameMoment = 2 * time.Second
 
-// stockNews returns those of the runs of one job, the newest first, that tell
-// more than is known of its attempts, under the Run of the attempt that they
-// are. One attempt may be found several times, each time known by something
-// else: as it runs by RQ's ID of the execution; when it ended by the time of
-// its start, as RQ 2.0 to 2.7 do not write the ID then, or by another time of
-// its start, as RQ's parent process writes its own where it killed the job's;
-// later only by an entry of the results, without a start.
+// stockNews returns those of the runs of one job that tell more than is known of
+// its attempts, under the Run of the attempt that they are. One attempt may be
+// found several times, each time known by something else: as it runs by RQ's ID
+// of the execution; when it ended by the time of its start, as RQ 2.0 to 2.7 do
+// not write the ID then, or by another time of its start, as RQ's parent process
+// writes its own where it killed the job's; later only by an entry of the
+// results, without a start.
 func stockNews(known []distro.Execution, runs []broker.StockRun) []broker.StockRun {
 	var a attempts
 	for i := range known {
 		if known[i].Stock {
-			a = append(a, attempt{Execution: known[i]})
+			named := slices.ContainsFunc(runs, func(run broker.StockRun) bool { return run.Execution.Run == known[i].Run })
+			a = append(a, attempt{Execution: known[i], named: named})
 		}
 	}
 	var news []broker.StockRun
-	for _, run := range runs {
-		e := &run.Execution
-		i := a.find(&run)
-		if i < 0 {
-			a = append(a, attempt{*e, true})
-			news = append(news, run)
+	var entries []*broker.StockRun
+	for i := range runs {
+		run := &runs[i]
+		at := a.find(run)
+		if at < 0 && isEntry(run.Execution.Run) && !run.New {
+			entries = append(entries, run)
 			continue
 		}
-		a[i].found = true
-		if strength(e.State) <= strength(a[i].State) {
-			continue
-		}
-		e.Run = a[i].Run
-		a[i].State, a[i].EndedAt = e.State, e.EndedAt
-		news = append(news, run)
+		news = a.take(news, at, run)
+	}
+	for i, at := range a.byEnd(entries) {
+		news = a.take(news, at, entries[i])
 	}
 	return news
 }
@@ -49,13 +49,33 @@ func stockNews(known []distro.Execution, runs []broker.StockRun) []broker.StockR
 // attempt is one that is known.
 type attempt struct {
 	distro.Execution
-	found bool // one of the runs is it
+	named bool // one of the runs has its Run
+	found bool // one of those that were looked at is it
 }
 
 type attempts []attempt
 
+// take adds a run to news if it tells more than is known of the attempt that it
+// is, -1 for none.
+func (a *attempts) take(news []broker.StockRun, at int, run *broker.StockRun) []broker.StockRun {
+	e := run.Execution
+	if at < 0 {
+		*a = append(*a, attempt{Execution: e, found: true})
+		return append(news, *run)
+	}
+	k := &(*a)[at]
+	k.found = true
+	if strength(e.State) <= strength(k.State) {
+		return news
+	}
+	k.State, k.EndedAt = e.State, e.EndedAt
+	told := *run
+	told.Execution.Run = k.Run
+	return append(news, told)
+}
+
 // find returns which attempt a run is, -1 for none. All rules but the first
-// hold only for attempts that no other run is.
+// hold only for attempts that no other run was found to be.
 func (a attempts) find(run *broker.StockRun) int {
 	e := &run.Execution
 	for i := range a {
@@ -63,60 +83,100 @@ func (a attempts) find(run *broker.StockRun) int {
 			return i
 		}
 	}
-	if strings.HasPrefix(e.Run, broker.StockEntry) {
-		return a.byEnd(e)
+	if isEntry(e.Run) {
+		return a.open(e)
 	}
+	return a.byStart(e, run.Near)
+}
+
+// byStart returns the attempt that began at the same moment; near says that RQ
+// may have written it twice. Attempts that have ended at different times are
+// not one, nor are those of which one ended before the other began.
+func (a attempts) byStart(e *distro.Execution, near bool) int {
 	best, distance := -1, sameMoment+1
 	for i := range a {
 		k := &a[i]
-		if k.found || e.StartedAt.IsZero() || k.StartedAt.IsZero() || isExecution(k.Run) && isExecution(e.Run) {
+		if k.found || k.named || e.StartedAt.IsZero() || k.StartedAt.IsZero() || isExecution(k.Run) && isExecution(e.Run) {
 			continue
 		}
 		d := k.StartedAt.Sub(e.StartedAt).Abs()
-		ends := !k.EndedAt.IsZero() && !e.EndedAt.IsZero() && !k.EndedAt.Equal(e.EndedAt)
-		if d < distance && (d == 0 || run.Near && !ends) {
+		if d < distance && (d == 0 || near && !apart(&k.Execution, e)) {
 			best, distance = i, d
 		}
 	}
 	return best
 }
 
-// byEnd returns the attempt that an entry of the results, whose start is not
-// known, tells of: one that ended like it at about that time, else the last one
-// that began before, if its end is not known.
-func (a attempts) byEnd(e *distro.Execution) int {
-	best, distance := -1, sameMoment+1
-	last, open := -1, -1
-	for i := range a {
-		k := &a[i]
-		isOpen := strength(k.State) < strength(distro.ExecutionFailed)
-		if !k.EndedAt.IsZero() && !k.found && (isOpen || k.State == e.State) {
-			if d := k.EndedAt.Sub(e.EndedAt).Abs(); d < distance {
-				best, distance = i, d
-			}
-		}
+// apart reports whether the ends of attempts tell that they are not one.
+func apart(a, b *distro.Execution) bool {
+	if !a.EndedAt.IsZero() && !b.EndedAt.IsZero() {
+		return !a.EndedAt.Equal(b.EndedAt)
+	}
+	return !a.EndedAt.IsZero() && a.EndedAt.Before(b.StartedAt) || !b.EndedAt.IsZero() && b.EndedAt.Before(a.StartedAt)
+}
+
+// open returns the attempt that an entry of the results, whose start is not
+// known, ends: the last one that began before, if its end is not known.
+func (a attempts) open(e *distro.Execution) int {
+	// Where the clocks of RQ's worker and of Redis differ, it may seem to have
+	// begun a little later.
+	for _, late := range []time.Duration{time.Millisecond, sameMoment} {
+		i := a.before(e.EndedAt.Add(late))
 		switch {
-		case k.StartedAt.IsZero():
-		case !k.StartedAt.After(e.EndedAt.Add(time.Millisecond)):
-			if last < 0 || k.StartedAt.After(a[last].StartedAt) {
-				last = i
+		case i < 0:
+		case a[i].isOpen():
+			return i
+		default:
+			return -1
+		}
+	}
+	return -1
+}
+
+// byEnd returns which attempts entries are whose start is not known, of those
+// that ended alike and at about that time, the nearest ones first; -1 for none.
+func (a attempts) byEnd(entries []*broker.StockRun) []int {
+	type pair struct {
+		entry, at int
+		distance  time.Duration
+	}
+	var pairs []pair
+	is := make([]int, len(entries))
+	for i, run := range entries {
+		is[i] = -1
+		for at := range a {
+			k := &a[at]
+			if k.EndedAt.IsZero() || isEntry(k.Run) || k.State != run.Execution.State && k.State != distro.ExecutionLost {
+				continue // one that was tried again left no entry, and an entry has its own
 			}
-		case k.StartedAt.Sub(e.EndedAt) <= sameMoment && isOpen && !k.found:
-			if open < 0 || k.StartedAt.Before(a[open].StartedAt) {
-				open = i
+			if d := k.EndedAt.Sub(run.Execution.EndedAt).Abs(); d <= sameMoment {
+				pairs = append(pairs, pair{i, at, d})
 			}
 		}
 	}
-	switch {
-	case best >= 0:
-		return best
-	case last >= 0:
-		if k := &a[last]; k.EndedAt.IsZero() && !k.found && strength(k.State) < strength(distro.ExecutionFailed) {
-			return last
+	slices.SortStableFunc(pairs, func(x, y pair) int { return cmp.Compare(x.distance, y.distance) })
+	for _, p := range pairs {
+		if is[p.entry] < 0 && !a[p.at].found {
+			is[p.entry], a[p.at].found = p.at, true
 		}
-		return -1
 	}
-	return open // the clocks differ
+	return is
+}
+
+// before returns the last attempt that began before a time.
+func (a attempts) before(at time.Time) int {
+	last := -1
+	for i := range a {
+		if k := &a[i]; !k.StartedAt.IsZero() && !k.StartedAt.After(at) && (last < 0 || k.StartedAt.After(a[last].StartedAt)) {
+			last = i
+		}
+	}
+	return last
+}
+
+// isOpen reports whether the end of the attempt is not known, and no run is it.
+func (k *attempt) isOpen() bool {
+	return !k.found && k.EndedAt.IsZero() && (k.State == distro.ExecutionStarted || k.State == distro.ExecutionLost)
 }
 
 // strength orders what is known of how an attempt ended: nothing, that it was
@@ -132,6 +192,10 @@ func strength(s distro.ExecutionState) int {
 	}
 	return 3
 }
+
+// isEntry reports whether a Run is that of an attempt that only an entry of the
+// results tells of.
+func isEntry(run string) bool { return strings.HasPrefix(run, broker.StockEntry) }
 
 // isExecution reports whether a Run is RQ's ID of an execution, which names it
 // for certain.

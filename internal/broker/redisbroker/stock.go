@@ -351,10 +351,13 @@ func (l *look) isNews(id string, y summary) bool {
 		}
 		return false
 	}
-	if l.seen.has(l.seen.mark(id, y.state()), 1) {
-		return false
-	}
+	return !l.seen.has(l.seen.mark(id, y.state()), 1) && y.mayTell(id)
+}
+
+// mayTell reports whether there may be an attempt on a stock worker.
+func (y summary) mayTell(id string) bool {
 	job := decodeRecord(id, y.fields)
+	status := job.Status
 	_, token, own := ownResult(&job, y.fields)
 	switch {
 	case status == distro.StatusStarted && isClaimed(y.fields):
@@ -425,7 +428,7 @@ func (l *look) runsOf(j stockJob) []broker.StockRun {
 	if now != nil {
 		next = *now
 	}
-	next.state = stateOf(j.fields)
+	next.state, next.read, next.entry = stateOf(j.fields), true, ""
 	if len(j.entries) > 0 {
 		next.entry = j.entries[0].ID
 	}

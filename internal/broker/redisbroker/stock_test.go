@@ -166,7 +166,9 @@ func (s *site) entry(id, at, kind string, fields ...string) string {
 }
 
 // raised are fields of the result of an attempt that raised.
-func raised() []string { return []string{"exc_string", excString("Traceback x\n  y\nValueError: no\n")} }
+func raised() []string {
+	return []string{"exc_string", excString("Traceback x\n  y\nValueError: no\n")}
+}
 
 func excString(text string) string {
 	return base64.StdEncoding.EncodeToString([]byte(redisbroker.Deflate(text)))

@@ -37,7 +37,8 @@ type followed struct {
 	deleted bool // what finishes is deleted at once, and nothing else is
 
 	state   string        // of the hash when it was looked at
-	entry   string        // the newest entry that was read
+	read    bool          // its entries were
+	entry   string        // the newest of them; empty: there was none
 	settled time.Duration // monotonic: it is looked at until then, where nothing runs
 }
 
@@ -47,8 +48,8 @@ type attempt struct {
 	entry int // index of the entry that tells of its end; -1: none
 }
 
-// stockRuns is what a job tells of attempts on workers of RQ's own, the newest
-// first; was is what was seen of it before, and busy says that a worker still
+// stockRuns is what a job tells of attempts on workers of RQ's own, in the order
+// of broker.StockLook; was is what was seen of it before, and busy says that a worker still
 // names it. It returns what is to be followed; nil: nothing.
 //
 // Every attempt that RQ left a trace of is in it, each once, except those that
@@ -63,7 +64,7 @@ func (c *codec) stockRuns(j stockJob, was *followed, busy bool) ([]broker.StockR
 	var runs []broker.StockRun
 	var now *followed
 	if last != nil {
-		if was.saw(last, &job) {
+		if was.saw(last, &job, j) {
 			last.Execution.Run = was.run
 		}
 		runs = append(runs, last.StockRun)
@@ -71,25 +72,38 @@ func (c *codec) stockRuns(j stockJob, was *followed, busy bool) ([]broker.StockR
 			now = following(last, &job, j)
 		}
 	}
+	entries := c.entryRuns(&job, j, last, was)
+	told := func(run broker.StockRun) bool { return run.Execution.Run == was.run }
+	switch {
+	case was == nil || was.run == "" || slices.ContainsFunc(runs, told) || slices.ContainsFunc(entries, told):
+	case busy && (j.isGone() || job.Status == distro.StatusCanceled):
+		now = was // RQ's worker does not notice that before the end
+	case job.RetriesLeft < was.retries && !j.isGone():
+		runs = append(runs, unseenEnd(&job, j, was)) // it was tried again: no entry is its
+	default:
+		entries = append(entries, unseenEnd(&job, j, was))
+	}
+	return append(runs, entries...), now
+}
+
+// entryRuns are the attempts that entries tell of, the oldest first, but for the
+// last one.
+func (c *codec) entryRuns(job *distro.Job, j stockJob, last *attempt, was *followed) []broker.StockRun {
+	var runs []broker.StockRun
 	for i, entry := range j.entries {
-		if was != nil && entry.ID == was.entry {
+		if was != nil && was.read && entry.ID == was.entry {
 			break // it and those before were read
 		}
 		if last != nil && last.entry == i {
 			continue
 		}
-		if run, ok := c.entryRun(&job, entry); ok {
+		if run, ok := c.entryRun(job, entry); ok {
+			run.New = was != nil && was.read
 			runs = append(runs, run)
 		}
 	}
-	told := func(run broker.StockRun) bool { return run.Execution.Run == was.run }
-	if was != nil && was.run != "" && !slices.ContainsFunc(runs, told) {
-		if busy && (j.isGone() || job.Status == distro.StatusCanceled) {
-			return runs, was // which RQ's worker does not notice before the end
-		}
-		runs = append(runs, unseenEnd(&job, j, was))
-	}
-	return runs, now
+	slices.Reverse(runs)
+	return runs
 }
 
 // isGone reports whether the job was deleted. A worker may have left some
@@ -116,7 +130,7 @@ func following(last *attempt, job *distro.Job, j stockJob) *followed {
 // running. RQ's parent process, when it has killed the job's, writes the hash
 // anew with its own time of the start; that it was not another attempt is told
 // by the retries that are left.
-func (f *followed) saw(last *attempt, job *distro.Job) bool {
+func (f *followed) saw(last *attempt, job *distro.Job, j stockJob) bool {
 	switch e := &last.Execution; {
 	case f == nil || f.run == "":
 		return false
@@ -124,12 +138,28 @@ func (f *followed) saw(last *attempt, job *distro.Job) bool {
 		return true
 	case isExecution(e.Run) && isExecution(f.run), !last.Near, job.StartedAt.Sub(f.at).Abs() > sameMoment:
 		return false
+	case f.hasEntry(last, j):
+		return false
 	case f.retries < 0:
 		return true
 	case e.State == distro.ExecutionRetried:
 		return job.RetriesLeft == f.retries-1
 	}
 	return job.RetriesLeft == f.retries
+}
+
+// hasEntry reports whether an entry tells that it ended before the last attempt
+// began.
+func (f *followed) hasEntry(last *attempt, j stockJob) bool {
+	for i, entry := range j.entries {
+		at, run := entryTime(entry.ID), entry.FieldValues["execution_id"]
+		switch {
+		case i == last.entry || entry.FieldValues[entryToken] != "":
+		case run == f.run, run == "" && !at.Before(f.at) && at.Before(last.Execution.StartedAt):
+			return true
+		}
+	}
+	return false
 }
 
 // isExecution reports whether a Run is an ID of RQ 2.
@@ -141,12 +171,7 @@ func (c *codec) lastAttempt(job *distro.Job, j stockJob) *attempt {
 	if job.StartedAt.IsZero() {
 		return nil
 	}
-	a := &attempt{entry: -1, StockRun: broker.StockRun{Job: *job, Execution: distro.Execution{
-		JobID: job.ID, Run: j.fields["started_at"], Queue: job.Queue, StartedAt: job.StartedAt, Worker: job.Worker, Stock: true,
-	}}}
-	if !job.EnqueuedAt.After(job.StartedAt) {
-		a.Execution.EnqueuedAt = job.EnqueuedAt
-	}
+	a := newAttempt(job, j)
 	if job.Status == distro.StatusStarted {
 		if isClaimed(j.fields) {
 			return nil
@@ -161,24 +186,37 @@ func (c *codec) lastAttempt(job *distro.Job, j stockJob) *attempt {
 	if own && token != "" {
 		return nil
 	}
-	if !job.EndedAt.Before(job.StartedAt) {
-		a.Execution.EndedAt = job.EndedAt
-	}
-	a.Last = job.Status.Ended()
-	switch {
-	case own: // a stock worker died, and Distro has put that right
+	if own { // a stock worker died, and Distro has put that right
 		r := c.own(w, stored{fields: j.fields})
 		a.Execution.State, a.Execution.Worker, a.Execution.Failure = distro.ExecutionState(r.Outcome), r.Worker, r.Failure
 		if len(j.entries) > 0 && near(entryTime(j.entries[0].ID), a.Execution.EndedAt) {
 			a.entry = 0
 		}
-	case len(j.entries) > 0 && c.belongs(&a.Execution, job, j):
+		return a
+	}
+	if len(j.entries) > 0 && c.belongs(&a.Execution, job, j) {
 		a.entry = 0
 		c.readEnd(a, job, j.entries[0])
-	case job.Status == distro.StatusCanceled && a.Execution.EndedAt.IsZero():
+		return a
+	}
+	if job.Status == distro.StatusCanceled && a.Execution.EndedAt.IsZero() {
 		return nil // it runs on, and RQ's worker will say how it ended
-	default:
-		c.guessEnd(a, job, j.fields)
+	}
+	c.guessEnd(a, job, j.fields)
+	return a
+}
+
+// newAttempt is the last attempt with the times that are its own: RQ leaves
+// others in the hash.
+func newAttempt(job *distro.Job, j stockJob) *attempt {
+	a := &attempt{entry: -1, StockRun: broker.StockRun{Job: *job, Last: job.Status.Ended(), Execution: distro.Execution{
+		JobID: job.ID, Run: j.fields["started_at"], Queue: job.Queue, StartedAt: job.StartedAt, Worker: job.Worker, Stock: true,
+	}}}
+	if !job.EnqueuedAt.After(job.StartedAt) {
+		a.Execution.EnqueuedAt = job.EnqueuedAt
+	}
+	if !job.EndedAt.Before(job.StartedAt) && job.Status != distro.StatusStarted {
+		a.Execution.EndedAt = job.EndedAt
 	}
 	return a
 }
