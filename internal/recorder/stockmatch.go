@@ -90,29 +90,38 @@ func (a attempts) find(run *broker.StockRun) int {
 }
 
 // byStart returns the attempt that began at the same moment; near says that RQ
-// may have written it twice. Attempts that have ended at different times are
-// not one, nor are those of which one ended before the other began.
+// may have written it twice, at about the same moment. Attempts of one job come
+// one after another, so only the nearest one may be it.
 func (a attempts) byStart(e *distro.Execution, near bool) int {
 	best, distance := -1, sameMoment+1
 	for i := range a {
-		k := &a[i]
-		if k.found || k.named || e.StartedAt.IsZero() || k.StartedAt.IsZero() || isExecution(k.Run) && isExecution(e.Run) {
+		if a[i].StartedAt.IsZero() || e.StartedAt.IsZero() {
 			continue
 		}
-		d := k.StartedAt.Sub(e.StartedAt).Abs()
-		if d < distance && (d == 0 || near && !apart(&k.Execution, e)) {
+		if d := a[i].StartedAt.Sub(e.StartedAt).Abs(); d < distance {
 			best, distance = i, d
 		}
+	}
+	if best < 0 {
+		return -1
+	}
+	k := &a[best]
+	if k.found || k.named || isExecution(k.Run) && isExecution(e.Run) || distance > 0 && (!near || apart(&k.Execution, e)) {
+		return -1
 	}
 	return best
 }
 
-// apart reports whether the ends of attempts tell that they are not one.
-func apart(a, b *distro.Execution) bool {
-	if !a.EndedAt.IsZero() && !b.EndedAt.IsZero() {
-		return !a.EndedAt.Equal(b.EndedAt)
+// apart reports whether what is known of the end of an attempt tells that a run
+// is another one.
+func apart(known, run *distro.Execution) bool {
+	switch known.State {
+	case distro.ExecutionStarted, distro.ExecutionLost:
+		return !run.EndedAt.IsZero() && run.EndedAt.Before(known.StartedAt)
+	case distro.ExecutionRetried:
+		return run.State != known.State || !run.EndedAt.Equal(known.EndedAt)
 	}
-	return !a.EndedAt.IsZero() && a.EndedAt.Before(b.StartedAt) || !b.EndedAt.IsZero() && b.EndedAt.Before(a.StartedAt)
+	return !run.EndedAt.Equal(known.EndedAt)
 }
 
 // open returns the attempt that an entry of the results, whose start is not

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -268,10 +269,10 @@ type summary struct {
 }
 
 // state changes with every attempt that RQ leaves a trace of.
-func (y summary) state() string { return stateOf(y.fields) }
-
-func stateOf(fields map[string]string) string {
-	return fields["status"] + " " + fields["started_at"] + " " + fields["ended_at"] + " " + fields["worker_name"]
+func (y summary) state() string {
+	return strings.Join([]string{
+		y.fields["status"], y.fields["started_at"], y.fields["ended_at"], y.fields["worker_name"], strconv.FormatInt(y.entries, 10),
+	}, " ")
 }
 
 // jobs reads the jobs that were found, and returns what is new.
@@ -308,7 +309,7 @@ func (l *look) jobs(ctx context.Context) ([]broker.StockRun, error) {
 			return nil, err
 		}
 		for _, j := range jobs {
-			runs = append(runs, l.runsOf(j)...)
+			runs = append(runs, l.runsOf(j, known[j.id].state())...)
 		}
 	}
 	return runs, l.nameHosts(ctx, runs)
@@ -421,14 +422,15 @@ func parseStockJob(id string, m *rueidis.RedisMessage) (stockJob, error) {
 	return j, nil
 }
 
-// runsOf is what a job tells, and notes what is to be followed.
-func (l *look) runsOf(j stockJob) []broker.StockRun {
+// runsOf is what a job tells, and notes what is to be followed. Its state is the
+// one before it was read, so that what changed since is read once more.
+func (l *look) runsOf(j stockJob, state string) []broker.StockRun {
 	runs, now := l.b.codec.stockRuns(j, l.follow[j.id], l.running[j.id])
 	next := followed{queue: j.fields["origin"], settled: l.b.opts.Clock.Monotonic() + lookOnce}
 	if now != nil {
 		next = *now
 	}
-	next.state, next.read, next.entry = stateOf(j.fields), true, ""
+	next.state, next.read, next.entry = state, true, ""
 	if len(j.entries) > 0 {
 		next.entry = j.entries[0].ID
 	}

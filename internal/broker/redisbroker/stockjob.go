@@ -78,7 +78,7 @@ func (c *codec) stockRuns(j stockJob, was *followed, busy bool) ([]broker.StockR
 	case was == nil || was.run == "" || slices.ContainsFunc(runs, told) || slices.ContainsFunc(entries, told):
 	case busy && (j.isGone() || job.Status == distro.StatusCanceled):
 		now = was // RQ's worker does not notice that before the end
-	case job.RetriesLeft < was.retries && !j.isGone():
+	case was.spentRetry(last, &job) && !j.isGone():
 		runs = append(runs, unseenEnd(&job, j, was)) // it was tried again: no entry is its
 	default:
 		entries = append(entries, unseenEnd(&job, j, was))
@@ -146,6 +146,16 @@ func (f *followed) saw(last *attempt, job *distro.Job, j stockJob) bool {
 		return job.RetriesLeft == f.retries-1
 	}
 	return job.RetriesLeft == f.retries
+}
+
+// spentRetry reports whether more retries were spent than the last attempt, which
+// is another one, has spent itself.
+func (f *followed) spentRetry(last *attempt, job *distro.Job) bool {
+	spent := f.retries - job.RetriesLeft
+	if last != nil && last.Execution.State == distro.ExecutionRetried {
+		spent--
+	}
+	return spent > 0
 }
 
 // hasEntry reports whether an entry tells that it ended before the last attempt
