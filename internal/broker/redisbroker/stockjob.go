@@ -67,6 +67,7 @@ func (c *codec) stockRuns(j stockJob, was *followed, busy bool) ([]broker.StockR
 		if was.saw(last, &job, j) {
 			last.Execution.Run = was.run
 		}
+		last.Near = last.Near && (was == nil || !was.read) // else it is known which one it is
 		runs = append(runs, last.StockRun)
 		if last.Execution.State == distro.ExecutionStarted {
 			now = following(last, &job, j)
