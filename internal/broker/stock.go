@@ -13,8 +13,9 @@ type StockRun struct {
 	Job distro.Job
 	// Last says that the job ended with this attempt.
 	Last bool
-	// Near says that RQ may have overwritten the time of the start with that
-	// of another of its processes, which is about the same.
+	// Near says that the attempt may be known by another time of its start: RQ
+	// writes one when it begins, and another, of about the same moment, when it
+	// has ended.
 	Near bool
 	// New says that the entry of the results was written since the job was
 	// looked at last, so the attempt is none whose end was told.

@@ -17,10 +17,8 @@ const sameMoment = 2 * time.Second
 // stockNews returns those of the runs of one job that tell more than is known of
 // its attempts, under the Run of the attempt that they are. One attempt may be
 // found several times, each time known by something else: as it runs by RQ's ID
-// of the execution; when it ended by the time of its start, as RQ 2.0 to 2.7 do
-// not write the ID then, or by another time of its start, as RQ's parent process
-// writes its own where it killed the job's; later only by an entry of the
-// results, without a start.
+// of the execution or by the time of its start; when it ended by another time of
+// its start; later only by an entry of the results, without a start.
 func stockNews(known []distro.Execution, runs []broker.StockRun) []broker.StockRun {
 	var a attempts
 	for i := range known {

@@ -112,7 +112,8 @@ func (m *model) end(kind string) {
 	m.pass(5)
 	t := m.last()
 	t.ended = m.now
-	fields := []string{"started_at", rqText(t.started), "worker_name", "w"}
+	later := time.Duration(rapid.SampledFrom([]int{0, 400, 2500}).Draw(m.T, "later")) * time.Microsecond
+	fields := []string{"started_at", rqText(t.started.Add(later)), "worker_name", "w"}
 	if m.killed = kind == "kill" || kind == "stop"; m.killed {
 		shift := rapid.SampledFrom([]int{-3000, -17, 42, 3500}).Draw(m.T, "shift")
 		fields = []string{"started_at", rqText(t.started.Add(time.Duration(shift) * time.Microsecond)), "worker_name", m.worker}

@@ -64,14 +64,8 @@ func (c *codec) stockRuns(j stockJob, was *followed, busy bool) ([]broker.StockR
 	var runs []broker.StockRun
 	var now *followed
 	if last != nil {
-		if was.saw(last, &job, j) {
-			last.Execution.Run = was.run
-		}
-		last.Near = last.Near && (was == nil || !was.read) // else it is known which one it is
+		now = was.recognize(last, &job, j)
 		runs = append(runs, last.StockRun)
-		if last.Execution.State == distro.ExecutionStarted {
-			now = following(last, &job, j)
-		}
 	}
 	entries := c.entryRuns(&job, j, last, was)
 	told := func(run broker.StockRun) bool { return run.Execution.Run == was.run }
@@ -107,6 +101,19 @@ func (c *codec) entryRuns(job *distro.Job, j stockJob, last *attempt, was *follo
 	return runs
 }
 
+// recognize names the last attempt as it was seen running, if it was, and returns
+// what is to be followed.
+func (f *followed) recognize(last *attempt, job *distro.Job, j stockJob) *followed {
+	if f.saw(last, job, j) {
+		last.Execution.Run = f.run
+	}
+	if last.Execution.State == distro.ExecutionStarted {
+		return following(last, job, j)
+	}
+	last.Near = f == nil || !f.read // else it is known which one it is
+	return nil
+}
+
 // isGone reports whether the job was deleted. A worker may have left some
 // fields of it.
 func (j stockJob) isGone() bool { return j.fields["data"] == "" }
@@ -128,16 +135,17 @@ func following(last *attempt, job *distro.Job, j stockJob) *followed {
 }
 
 // saw reports whether the last attempt of a job is the one that was seen
-// running. RQ's parent process, when it has killed the job's, writes the hash
-// anew with its own time of the start; that it was not another attempt is told
-// by the retries that are left.
+// running. RQ writes the start into the hash when the job begins, and another
+// time when it has ended: that of its parent process, where that has killed the
+// job's, else that of a moment later. That it was not another attempt is told by
+// the retries that are left, and by the entries.
 func (f *followed) saw(last *attempt, job *distro.Job, j stockJob) bool {
 	switch e := &last.Execution; {
 	case f == nil || f.run == "":
 		return false
 	case e.Run == f.run || f.started != "" && job.StartedAt.Equal(f.at):
 		return true
-	case isExecution(e.Run) && isExecution(f.run), !last.Near, job.StartedAt.Sub(f.at).Abs() > sameMoment:
+	case isExecution(e.Run) && isExecution(f.run), e.State == distro.ExecutionStarted, job.StartedAt.Sub(f.at).Abs() > sameMoment:
 		return false
 	case f.hasEntry(last, j):
 		return false
@@ -316,9 +324,6 @@ func (c *codec) readEnd(a *attempt, job *distro.Job, entry rueidis.XRangeEntry) 
 			e.Failure.Kind = distro.FailureStopped
 		}
 	}
-	if f := e.Failure; f != nil {
-		a.Near = f.Kind == distro.FailureSignal || f.Kind == distro.FailureExit || f.Kind == distro.FailureStopped
-	}
 }
 
 // guessEnd says how the last attempt ended where no entry does.
@@ -330,15 +335,14 @@ func (c *codec) guessEnd(a *attempt, job *distro.Job, fields map[string]string) 
 	case distro.StatusFailed, distro.StatusStopped:
 		e.State = distro.ExecutionState(job.Status)
 		e.Failure = readFailure(c.inflateText(fields["exc_info"]))
-		a.Near = true
 		if e.Failure.Kind == distro.FailureLost {
-			e.State, a.Near = distro.ExecutionLost, false
+			e.State = distro.ExecutionLost
 		}
 		if job.Status == distro.StatusStopped {
 			e.Failure.Kind = distro.FailureStopped
 		}
 	default:
-		e.State, a.Near = distro.ExecutionRetried, true
+		e.State = distro.ExecutionRetried
 	}
 }
 
