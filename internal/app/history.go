@@ -30,7 +30,7 @@ func (a *App) openHistory(ctx context.Context) (err error) {
 	}
 	a.recorder = recorder.New(recorder.Options{
 		Broker: a.queue, History: a.history, Feed: feed, Embedded: embedded, Logger: log, Ended: a.ended,
-		Sources: &recorder.Sources{Dir: cfg.ModulesPath},
+		Stock: a.queue.stock, Sources: &recorder.Sources{Dir: cfg.ModulesPath},
 	})
 	return nil
 }

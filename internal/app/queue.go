@@ -11,6 +11,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/config"
+	"github.com/distro-orchestrator/distro/internal/recorder"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/shipping"
 )
@@ -18,9 +19,10 @@ import (
 // queue is what holds the jobs.
 type queue struct {
 	broker.Broker
-	redis  func() string // URL for the processes of jobs; nil: it is no Redis
-	output transit       // from workers on other hosts; nil: there are none
-	where  string        // address of the Redis
+	redis  func() string  // URL for the processes of jobs; nil: it is no Redis
+	output transit        // from workers on other hosts; nil: there are none
+	stock  recorder.Stock // finds what workers of RQ's own do; nil: there are none
+	where  string         // address of the Redis
 	close  func() error
 }
 
@@ -74,7 +76,7 @@ func openRedis(ctx context.Context, opts redisbroker.Options, setting string) (q
 	for _, warning := range info.Warnings() {
 		opts.Logger.WarnContext(ctx, warning)
 	}
-	return queue{Broker: b, where: info.Where, redis: b.ChildURL, output: b, close: b.Close}, nil
+	return queue{Broker: b, where: info.Where, redis: b.ChildURL, output: b, stock: b.Stock(), close: b.Close}, nil
 }
 
 // LocalRedis is where the Redis of a team usually is that ran RQ on this

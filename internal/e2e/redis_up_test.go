@@ -115,6 +115,21 @@ func TestJobsOfTheAPIRunOnAStockWorker(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what the stock client reads: %s\n%s", diff, worker.Output())
 	}
+	// An attempt that was tried again at once leaves nothing that can be seen.
+	states := map[string]string{}
+	up.poll("history has what the stock worker ran", func() bool {
+		for _, e := range up.found("worker:stock") {
+			if _, newer := states[e.JobID]; !newer {
+				states[e.JobID] = string(e.State)
+			}
+		}
+		return len(states) == len(ids)
+	})
+	for _, id := range ids {
+		if states[id] != string(shown[id].Status) {
+			t.Errorf("history has %s as %q, the queue as %q", id, states[id], shown[id].Status)
+		}
+	}
 	var result, sent any
 	if shown["values"].Result == nil {
 		t.Fatal("the API does not show the result")
