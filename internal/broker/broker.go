@@ -132,6 +132,10 @@ type Broker interface {
 	// stand as they happened, written in the same atomic step as the change.
 	// A cursor that was trimmed away answers ErrCursorLost.
 	Changes(ctx context.Context, cursor string, limit int) ([]distro.Change, error)
+
+	// FeedEnd returns the cursor of the newest entry of the feed, empty where
+	// there is none: what changes from now on stands behind it.
+	FeedEnd(ctx context.Context) (string, error)
 }
 
 // LostAfter is how long a worker's counter must stand still until its claims

@@ -17,6 +17,7 @@ func TestEveryRouteNeedsTheTokenButTheOpenOnes(t *testing.T) {
 	b := setup(t, withToken)
 	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f")
 	open := map[string]bool{"/healthz": true, "/readyz": true}
+	b.api.EndStreams()
 	for _, route := range b.api.Routes() {
 		path := replacer.Replace(route.Path)
 		if route.Open != open[path] {

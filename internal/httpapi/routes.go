@@ -60,6 +60,10 @@ func (s *Server) table() []route {
 
 		{"GET", "/openapi.json", token, plain(s.openAPI)},
 
+		{"GET", "/api/v1/overview", token, typed("Get how things stand", s.overview)},
+		{"GET", "/api/v1/events", token, raw("Follow what changes as server-sent events", s.streamEvents, follows, sends("text/event-stream"))},
+		{"POST", "/api/v1/events/{stream}", token, typed("Change the topics of a stream of events", s.setTopics)},
+
 		{"POST", "/api/v1/jobs", token, raw("Create a job", s.createJob, takes[NewJob](), gives[Job](http.StatusCreated))},
 		{"POST", "/api/v1/jobs/batch", token, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
 		{"GET", "/api/v1/jobs", token, typed("List jobs, newest first", s.listJobs)},

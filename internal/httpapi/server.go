@@ -61,6 +61,8 @@ type Server struct {
 	spec    []byte // OpenAPI, JSON
 	streams chan struct{}
 
+	subscriptions sync.Map // of open streams of events: *service.Subscription by name
+
 	closing chan struct{}
 	close   sync.Once
 }

@@ -3,22 +3,12 @@ package httpapi
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/service"
-)
-
-// Times of an answer that stays open.
-const (
-	heartbeat  = 15 * time.Second
-	slowClient = 30 * time.Second // for one write, before the client is dropped
 )
 
 type readLogInput struct {
@@ -66,20 +56,15 @@ func (s *Server) streamLog(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, s.problem(r.Context(), err, "query"))
 		return
 	}
-	select {
-	case s.streams <- struct{}{}:
-		defer func() { <-s.streams }()
-	default:
-		w.Header().Set("Retry-After", "5")
-		writeProblem(w, newProblem(http.StatusTooManyRequests, distro.CodeUnavailable, "too many streams are open; try again later"))
+	if !s.admit(w) {
 		return
 	}
+	defer s.dismiss()
 	if _, err := s.opts.Service.Find(r.Context(), r.PathValue("id")); err != nil {
 		writeProblem(w, s.problem(r.Context(), err, "path"))
 		return
 	}
-	out := newStream(w, "text/event-stream")
-	w.Header().Set("X-Accel-Buffering", "no") // a proxy must not hold events back
+	out := newEventStream(w)
 	if out.flush() != nil || r.Method == http.MethodHead {
 		return
 	}
@@ -92,7 +77,7 @@ func (s *Server) streamLog(w http.ResponseWriter, r *http.Request) {
 			events.WriteString(":\n\n")
 		}
 		for _, line := range lines {
-			writeEvent(&events, "line", line.Number, showLine(line))
+			writeEvent(&events, "line", strconv.FormatInt(line.Number, 10), showLine(line))
 		}
 		if _, err := out.Write(events.Bytes()); err != nil {
 			return err
@@ -104,17 +89,9 @@ func (s *Server) streamLog(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	events.Reset()
-	writeEvent(&events, "end", 0, LogEnd{Status: string(status)})
+	writeEvent(&events, "end", "", LogEnd{Status: string(status)})
 	_, _ = out.Write(events.Bytes()) // the client may have gone
 	_ = out.flush()
-}
-
-// streamBroke tells the log why a stream ended early, unless the client or
-// the server ended it.
-func (s *Server) streamBroke(ctx context.Context, err error) {
-	if ctx.Err() == nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errClient) {
-		s.opts.Logger.ErrorContext(ctx, "stream broke off", "error", err)
-	}
 }
 
 // streamFrom is the line a stream begins with.
@@ -137,17 +114,6 @@ func streamFrom(r *http.Request) (int64, error) {
 	return n, nil
 }
 
-func writeEvent(to *bytes.Buffer, name string, id int64, data any) {
-	text, err := json.Marshal(data) // without line breaks
-	if err != nil {
-		panic(fmt.Errorf("encode event %s: %w", name, err))
-	}
-	if id > 0 {
-		fmt.Fprintf(to, "id: %d\n", id)
-	}
-	fmt.Fprintf(to, "event: %s\ndata: %s\n\n", name, text)
-}
-
 // textLog sends all of a job's output as it was printed.
 func (s *Server) textLog(w http.ResponseWriter, r *http.Request) {
 	if _, err := s.opts.Service.Get(r.Context(), r.PathValue("id")); err != nil {
@@ -159,40 +125,4 @@ func (s *Server) textLog(w http.ResponseWriter, r *http.Request) {
 		s.streamBroke(r.Context(), err)
 		panic(http.ErrAbortHandler) // so that the client sees that it is not all
 	}
-}
-
-// errClient says that the client did not take what was sent.
-var errClient = errors.New("the client is gone or too slow")
-
-// stream is an answer that outlives the server's deadlines: only a client that
-// takes nothing for a while is dropped.
-type stream struct {
-	to      http.ResponseWriter
-	control *http.ResponseController
-}
-
-func newStream(w http.ResponseWriter, contentType string) *stream {
-	s := &stream{w, http.NewResponseController(w)}
-	_ = s.control.SetReadDeadline(time.Time{}) // where the writer has deadlines
-	w.Header().Set("Content-Type", contentType)
-	return s
-}
-
-func (s *stream) extend() { _ = s.control.SetWriteDeadline(time.Now().Add(slowClient)) }
-
-func (s *stream) Write(p []byte) (int, error) {
-	s.extend()
-	n, err := s.to.Write(p)
-	if err != nil {
-		return n, errors.Join(errClient, err)
-	}
-	return n, nil
-}
-
-func (s *stream) flush() error {
-	s.extend()
-	if err := s.control.Flush(); err != nil {
-		return errors.Join(errClient, err)
-	}
-	return nil
 }

@@ -142,3 +142,11 @@ func (b *measured) Changes(ctx context.Context, cursor string, limit int) (chang
 	done(err)
 	return changes, err
 }
+
+// FeedEnd implements broker.Broker.
+func (b *measured) FeedEnd(ctx context.Context) (cursor string, err error) {
+	done := b.call("feed_end")
+	cursor, err = b.Broker.FeedEnd(ctx)
+	done(err)
+	return cursor, err
+}

@@ -3,26 +3,29 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
 
-// follower wakes those who wait for a job to change. However many wait, the
-// change feed is read once; while nobody waits it is not read at all.
+// follower wakes those who wait for a job to change, and tells listeners of all
+// changes. However many there are, the change feed is read once; while there is
+// nobody it is not read at all.
 type follower struct {
 	feed broker.Broker
 
-	mu      sync.Mutex
-	waiting map[string]map[chan error]struct{} // by job ID
-	cursor  string                             // where the last reading ended
-	stop    context.CancelFunc                 // of the reading that runs; nil: none does
-	stopped chan struct{}                      // closed when that reading has ended
+	mu        sync.Mutex
+	waiting   map[string]map[chan error]struct{} // by job ID
+	listeners map[*listener]struct{}
+	cursor    string             // where the last reading ended
+	stop      context.CancelFunc // of the reading that runs; nil: none does
+	stopped   chan struct{}      // closed when that reading has ended
 }
 
 func newFollower(feed broker.Broker) *follower {
-	return &follower{feed: feed, waiting: map[string]map[chan error]struct{}{}}
+	return &follower{feed: feed, waiting: map[string]map[chan error]struct{}{}, listeners: map[*listener]struct{}{}}
 }
 
 // watch returns a channel that gets nil when the job may have changed since,
@@ -30,22 +33,58 @@ func newFollower(feed broker.Broker) *follower {
 // after watch returned and then waits for the channel misses nothing. leave
 // must be called once; after the last one it waits until the feed is not read
 // any more.
-func (f *follower) watch(ctx context.Context, id string) (changed <-chan error, leave func()) {
-	ch := make(chan error, 1)
-	f.mu.Lock()
+func (f *follower) watch(ctx context.Context, id string) (changed <-chan error, leave func(), err error) {
+	if err := f.join(ctx); err != nil {
+		return nil, nil, err
+	}
 	defer f.mu.Unlock()
+	ch := make(chan error, 1)
 	if f.waiting[id] == nil {
 		f.waiting[id] = map[chan error]struct{}{}
 	}
 	f.waiting[id][ch] = struct{}{}
+	return ch, func() {
+		f.leave(func() {
+			delete(f.waiting[id], ch)
+			if len(f.waiting[id]) == 0 {
+				delete(f.waiting, id)
+			}
+		})
+	}, nil
+}
+
+// listen lets l hear of everything that changes from now on, that is behind
+// position. leave is as that of watch.
+func (f *follower) listen(ctx context.Context, l *listener) (position string, leave func(), err error) {
+	if err := f.join(ctx); err != nil {
+		return "", nil, err
+	}
+	defer f.mu.Unlock()
+	f.listeners[l] = struct{}{}
+	return f.cursor, func() { f.leave(func() { delete(f.listeners, l) }) }, nil
+}
+
+// join returns holding f.mu, unless it fails, when the feed is read from a
+// place on that is not behind the time of the call.
+func (f *follower) join(ctx context.Context) error {
+	f.mu.Lock()
+	if f.stop != nil {
+		return nil
+	}
+	f.mu.Unlock()
+	end, err := f.feed.FeedEnd(ctx)
+	if err != nil {
+		return fmt.Errorf("begin to read the change feed: %w", err)
+	}
+	f.mu.Lock()
 	if f.stop == nil {
 		// The reading outlives the request that began it, when others joined.
 		var reading context.Context
 		reading, f.stop = context.WithCancel(context.WithoutCancel(ctx))
-		f.stopped = make(chan struct{})
-		go f.read(reading, f.cursor, f.stopped)
+		f.stopped, f.cursor = make(chan struct{}), end
+		go f.read(reading, end, f.stopped)
 	}
-	return ch, func() { f.leave(id, ch) }
+	return nil
 }
 
 // position is where the last reading stood: what happens from now on stands
@@ -56,13 +95,11 @@ func (f *follower) position() string {
 	return f.cursor
 }
 
-func (f *follower) leave(id string, ch chan error) {
+// leave ends the reading with the last who needs it.
+func (f *follower) leave(remove func()) {
 	f.mu.Lock()
-	delete(f.waiting[id], ch)
-	if len(f.waiting[id]) == 0 {
-		delete(f.waiting, id)
-	}
-	if len(f.waiting) > 0 || f.stop == nil {
+	remove()
+	if len(f.waiting)+len(f.listeners) > 0 || f.stop == nil {
 		f.mu.Unlock()
 		return
 	}
@@ -85,7 +122,7 @@ func (f *follower) read(ctx context.Context, cursor string, stopped chan struct{
 		changes, err := f.feed.Changes(ctx, cursor, broker.MaxPage)
 		if errors.Is(err, broker.ErrCursorLost) && cursor != "" {
 			cursor = ""
-			f.wakeAll(nil)
+			f.missed()
 			continue
 		}
 		if len(changes) > 0 {
@@ -118,6 +155,19 @@ func (f *follower) wake(cursor string, changes []distro.Change) {
 			signal(ch, nil)
 		}
 	}
+	for l := range f.listeners {
+		l.hear(changes)
+	}
+}
+
+// missed tells everybody that changes may have gone by unseen.
+func (f *follower) missed() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.signalAll(nil)
+	for l := range f.listeners {
+		l.miss()
+	}
 }
 
 func (f *follower) wakeAll(err error) {
@@ -141,6 +191,11 @@ func (f *follower) signalAll(err error) {
 	for _, channels := range f.waiting {
 		for ch := range channels {
 			signal(ch, err)
+		}
+	}
+	for l := range f.listeners {
+		if err != nil {
+			signal(l.changed, err)
 		}
 	}
 }

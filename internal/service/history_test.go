@@ -175,3 +175,47 @@ func TestASearchThatMeansTooManyNamesIsRefused(t *testing.T) {
 		t.Errorf("111 names: %d executions, error %v", len(found.Executions), err)
 	}
 }
+
+func TestTheOverviewTellsWhatFailedMostOften(t *testing.T) {
+	t.Parallel()
+	s, history := remembering(t)
+	all := varied(40)
+	for i := range all { // all ended in the hour before now
+		at := start.Add(-time.Duration(40-i) * time.Minute)
+		all[i].StartedAt, all[i].EndedAt = at, at.Add(time.Second)
+	}
+	all[39].State, all[39].Failure = distro.ExecutionStarted, nil
+	all[39].EndedAt = time.Time{}
+	if err := history.Record(t.Context(), all, "", ""); err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.Overview(t.Context(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, ended := map[string]int{}, map[distro.ExecutionState]int{}
+	newest := map[string]string{}
+	for _, e := range all[:39] {
+		ended[e.State]++
+		if e.State == distro.ExecutionFailed {
+			want[e.Module+"."+e.Function]++
+			newest[e.Module+"."+e.Function] = e.JobID
+		}
+	}
+	if diff := cmp.Diff(ended, o.Ended); diff != "" {
+		t.Error(diff)
+	}
+	got := map[string]int{}
+	for i, f := range o.Failing {
+		got[f.Function] = f.Failed
+		if f.Last.JobID != newest[f.Function] || f.Ended < f.Failed || i > 0 && f.Failed > o.Failing[i-1].Failed {
+			t.Errorf("failing: %+v", f)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if o.Took.Count != 39 || o.Took.P50 < 500*time.Millisecond || o.Took.P50 > 2*time.Second {
+		t.Errorf("took: %+v", o.Took)
+	}
+}

@@ -117,7 +117,10 @@ func (s *Service) Wait(ctx context.Context, id string, limit time.Duration) (dis
 	if err != nil || job.Status.Ended() {
 		return job, err
 	}
-	changed, leave := s.follower.watch(ctx, id)
+	changed, leave, err := s.follower.watch(ctx, id)
+	if err != nil {
+		return distro.Job{}, fault(fmt.Errorf("wait for job %q: %w", id, err))
+	}
 	defer leave()
 	timer := time.NewTimer(min(limit, MaxWait))
 	defer timer.Stop()

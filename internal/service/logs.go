@@ -171,7 +171,10 @@ func (s *Service) FollowLog(ctx context.Context, id string, from int64, beat tim
 	if err != nil {
 		return "", err
 	}
-	changed, leave := s.follower.watch(ctx, id)
+	changed, leave, err := s.follower.watch(ctx, id)
+	if err != nil {
+		return "", fault(fmt.Errorf("follow output of job %q: %w", id, err))
+	}
 	defer leave()
 	for from = max(from, 1); ; {
 		gone, arriving, err := s.look(ctx, &job, cursor)

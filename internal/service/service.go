@@ -81,6 +81,8 @@ type Service struct {
 	follower  *follower
 	searching chan struct{} // holds one for each search that runs
 	begun     chan struct{} // there is a new operation
+	glance    shared[Current]
+	work      shared[[]Operation]
 }
 
 // New returns a Service.

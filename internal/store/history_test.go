@@ -67,7 +67,7 @@ func TestRequestsThatCannotBeRightAreRefused(t *testing.T) {
 			}
 		}
 		for _, q := range []store.SeriesQuery{
-			{From: epoch(), To: epoch().Add(time.Hour)},
+			{From: epoch(), To: epoch().Add(-time.Hour)},
 			{From: epoch(), To: epoch().Add(time.Hour), Step: time.Second},
 			{From: epoch(), To: epoch().Add(-time.Hour), Step: time.Minute},
 			{From: epoch(), To: epoch().AddDate(1, 0, 0), Step: time.Minute},
@@ -226,7 +226,7 @@ func TestASeriesCountsWhatEndedOnce(t *testing.T) {
 			}
 			return sums
 		}
-		for _, step := range []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 2 * time.Hour} {
+		for _, step := range []time.Duration{0, time.Minute, 10 * time.Minute, time.Hour, 2 * time.Hour} {
 			q := store.SeriesQuery{From: start, To: start.Add(4 * time.Hour), Step: step}
 			for by, want := range map[store.Axis]map[string]map[distro.ExecutionState]int{
 				store.ByNothing:  {"": {"finished": 180, "failed": 20}},
@@ -240,6 +240,9 @@ func TestASeriesCountsWhatEndedOnce(t *testing.T) {
 				}
 				if diff := cmp.Diff(want, total(lines)); diff != "" {
 					t.Errorf("%v by %q: %s", step, by, diff)
+				}
+				if step == 0 && (len(lines[0].Points) != 1 || !lines[0].Points[0].At.Equal(start)) {
+					t.Errorf("all in one by %q: %+v", by, lines[0].Points)
 				}
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +33,8 @@ type SeriesQuery struct {
 
 	// From and To are rounded down and up to whole steps. Steps are whole
 	// minutes; those that are whole hours go back more than a year, others
-	// three days.
+	// three days. A Step of 0 makes one point of all, whose bounds are rounded
+	// to minutes where these are kept, else to hours.
 	From, To time.Time
 	Step     time.Duration
 }
@@ -64,13 +66,17 @@ type Quantiles struct {
 // A step that is not a whole number of minutes, times the wrong way around and
 // more than MaxPoints are ErrInvalid.
 func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
+	whole := q.Step == 0
+	if whole {
+		q.Step = s.finest(q.From)
+	}
 	step := int64(q.Step / time.Second)
 	if step <= 0 || q.Step%time.Minute != 0 {
 		return nil, fmt.Errorf("series with a step of %v: %w", q.Step, ErrInvalid)
 	}
 	from, to := q.From.Unix(), q.To.Add(q.Step-time.Nanosecond).Unix()
 	from, to = from-mod(from, step), to-mod(to, step)
-	if from > to || (to-from)/step > MaxPoints {
+	if from > to || !whole && (to-from)/step > MaxPoints {
 		return nil, fmt.Errorf("series of %d points from %v to %v: %w", (to-from)/step, q.From, q.To, ErrInvalid)
 	}
 	level, along := minutes, axisQueue
@@ -79,6 +85,9 @@ func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
 	}
 	if q.By == ByFunction {
 		along = axisFunction
+	}
+	if whole {
+		step = math.MaxInt64
 	}
 	names, err := s.tallyNames(ctx, q)
 	if err != nil {
@@ -100,7 +109,22 @@ func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
 		}
 	}
 	drawn, err := s.draw(ctx, q.By, lines)
+	for i := range drawn {
+		for n := range drawn[i].Points {
+			if whole {
+				drawn[i].Points[n].At = time.Unix(from, 0).UTC()
+			}
+		}
+	}
 	return drawn, wrap(err, "name series")
+}
+
+// finest is the smallest step for which counts are kept since from.
+func (s *Store) finest(from time.Time) time.Duration {
+	if s.now().Sub(from) < keepMinutes-time.Hour {
+		return time.Minute
+	}
+	return time.Hour
 }
 
 func mod(n, by int64) int64 { return (n%by + by) % by }

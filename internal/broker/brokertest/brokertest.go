@@ -244,6 +244,13 @@ func (s *suite) pass(d time.Duration) (sum broker.Swept) {
 	}
 }
 
+func (s *suite) feedEnd() string {
+	s.Helper()
+	end, err := s.broker.FeedEnd(s.ctx)
+	s.ok(err)
+	return end
+}
+
 // changes reads the whole feed.
 func (s *suite) changes() []distro.Change {
 	s.Helper()

@@ -367,6 +367,16 @@ func (m *Model) Changes(_ context.Context, cursor string, limit int) ([]distro.C
 	return slices.Clone(rest[:min(len(rest), limit)]), nil
 }
 
+// FeedEnd implements broker.Broker.
+func (m *Model) FeedEnd(context.Context) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.feed) == 0 {
+		return "", nil
+	}
+	return m.feed[len(m.feed)-1].Cursor, nil
+}
+
 // Wait implements broker.Broker.
 func (m *Model) Wait(ctx context.Context, in broker.Interest) error {
 	cursor, err := m.cursor(in.Cursor)

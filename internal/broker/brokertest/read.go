@@ -330,6 +330,17 @@ func feedTests() []subtest {
 			s.ok(err)
 			s.equal("none", len(none), 0)
 		}},
+		{"has its end behind everything that changed before", func(s *suite) {
+			s.equal("end of an empty feed", s.feedEnd(), "")
+			s.add("a", "b")
+			all, end := s.changes(), s.feedEnd()
+			s.equal("end", end, all[len(all)-1].Cursor)
+			s.add("c")
+			behind, err := s.broker.Changes(s.ctx, end, 2)
+			s.ok(err)
+			s.equal("number", len(behind), 1)
+			s.equal("job", behind[0].JobID, "c")
+		}},
 		{"answers ErrCursorLost for a cursor that was trimmed away", func(s *suite) {
 			s.add("first")
 			old := s.changes()[0].Cursor

@@ -66,6 +66,21 @@ func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distr
 	return list, nil
 }
 
+// FeedEnd implements broker.Broker.
+func (b *Broker) FeedEnd(ctx context.Context) (string, error) {
+	b.announceReader(ctx, false)
+	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
+	defer cancel()
+	entries, err := b.client.Do(ctx, b.client.B().Xrevrange().Key(ownFeed).End("+").Start("-").Count(1).Build()).AsXRange()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		return "", fmt.Errorf("find the end of the change feed: %w", unavailable(err))
+	}
+	if len(entries) == 0 {
+		return "", nil
+	}
+	return entries[0].ID, nil
+}
+
 func change(e rueidis.XRangeEntry) distro.Change {
 	f := e.FieldValues
 	c := distro.Change{

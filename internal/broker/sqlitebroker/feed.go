@@ -31,6 +31,18 @@ func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distr
 	return list, nil
 }
 
+// FeedEnd implements broker.Broker.
+func (b *Broker) FeedEnd(ctx context.Context) (string, error) {
+	var newest int64
+	err := b.read(ctx, "find the end of the feed", func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, "SELECT ifnull(max(no), 0) FROM feed").Scan(&newest)
+	})
+	if err != nil || newest == 0 {
+		return "", err
+	}
+	return formatCursor(feedCursor, newest), nil
+}
+
 func (b *Broker) changes(ctx context.Context, tx *sql.Tx, behind int64, limit int) ([]distro.Change, error) {
 	if behind > 0 {
 		var oldest, newest int64
