@@ -216,6 +216,7 @@ func clip(name string) string {
 }
 
 type listJobsInput struct {
+	Query    string `query:"q" maxLength:"4000" example:"state:failed kw.month=10" doc:"a search; see docs/search.md"`
 	Queue    string `query:"queue" maxLength:"512"`
 	Status   string `query:"status" enum:"scheduled,deferred,queued,started,finished,failed,stopped,canceled"`
 	Function string `query:"function" maxLength:"1100" doc:"exact"`
@@ -226,13 +227,13 @@ type listJobsInput struct {
 type listJobsOutput struct{ Body JobPage }
 
 func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutput, error) {
-	page, err := s.opts.Service.List(ctx, broker.ListQuery{
+	page, partial, err := s.opts.Service.Search(ctx, in.Query, broker.ListQuery{
 		Queue: in.Queue, Status: distro.Status(in.Status), Function: in.Function, Cursor: in.Cursor, Limit: in.Limit,
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &listJobsOutput{JobPage{Jobs: make([]Job, len(page.Jobs)), Next: page.Next}}
+	out := &listJobsOutput{JobPage{Jobs: make([]Job, len(page.Jobs)), Next: page.Next, Partial: partial}}
 	for i, job := range page.Jobs {
 		out.Body.Jobs[i] = showJob(job)
 	}

@@ -395,3 +395,44 @@ func TestTheDescriptionNamesEveryOperationOnce(t *testing.T) {
 		t.Errorf("schemas: %v", spec.Components.Schemas)
 	}
 }
+
+func TestJobsAreSearchedPageByPage(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var months []string
+	for n := range 60 {
+		id := ask[httpapi.Job](b, 201, "POST", "/api/v1/jobs",
+			fmt.Sprintf(`{"function":"pkg.report.anything","queue":"low","kwargs":{"month":%d,"client":"Ação %d"}}`, n%12, n)).ID
+		if n%12 == 7 {
+			months = append([]string{id}, months...)
+		}
+	}
+	other := b.create("high")
+	for _, limit := range []int{1, 2, 4, 5, 50} {
+		got := []string{}
+		for page, cursor := 1, ""; page == 1 || cursor != ""; page++ {
+			list := ask[httpapi.JobPage](b, 200, "GET", fmt.Sprintf("/api/v1/jobs?q=kw.month=7+estado:na-fila&limit=%d&cursor=%s", limit, cursor), "")
+			if len(list.Jobs) > limit || list.Partial || page > 100 {
+				t.Fatalf("page %d of %d: %d jobs, partial %v", page, limit, len(list.Jobs), list.Partial)
+			}
+			for _, job := range list.Jobs {
+				got = append(got, job.ID)
+			}
+			cursor = list.Next
+		}
+		if diff := cmp.Diff(months, got); diff != "" {
+			t.Errorf("limit %d: %s", limit, diff)
+		}
+	}
+	for query, want := range map[string]int{
+		"acao": 60, "fila:high": 1, "fila:HIGH": 1, "-fila:high": 60, "id:" + other: 1, "state:started": 0, "função:pkg.report.anything": 60, "%22a%C3%A7%C3%A3o+7%22": 1,
+	} {
+		if list := ask[httpapi.JobPage](b, 200, "GET", "/api/v1/jobs?limit=500&q="+query, ""); len(list.Jobs) != want {
+			t.Errorf("q=%s: %d jobs, want %d", query, len(list.Jobs), want)
+		}
+	}
+	w := b.do("GET", "/api/v1/jobs?q=fila:high+stat:failed", "")
+	if w.Code != 422 || !strings.Contains(w.Body.String(), "column 11") {
+		t.Errorf("a wrong search: %d %s", w.Code, w.Body)
+	}
+}

@@ -68,8 +68,9 @@ type Usage struct {
 
 // JobPage is a part of a list of jobs.
 type JobPage struct {
-	Jobs []Job  `json:"jobs"`
-	Next string `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
+	Jobs    []Job  `json:"jobs"`
+	Next    string `json:"next,omitempty" doc:"cursor of the next page; absent at the end"`
+	Partial bool   `json:"partial,omitempty" doc:"of a search: it took too long; next goes on where it stopped"`
 }
 
 // BatchRequest is the body of POST /api/v1/jobs/batch.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 )
 
 // key tells executions apart.
@@ -95,7 +96,7 @@ func (b *batch) add(c *distro.Change) {
 // still that one's: a later one may have taken its place.
 func (r *Recorder) complete(ctx context.Context, e *distro.Execution, job *distro.Job) {
 	e.Module, e.Function = r.opts.Sources.split(job.Function)
-	e.Arguments = arguments(job.Payload)
+	e.Arguments = pickle.Arguments(job.Payload.Data, job.Payload.Serializer == distro.SerializerJSON)
 	e.Trigger, e.Caller = job.Trigger, job.Caller
 	// A stock worker that made another attempt meanwhile did not count it.
 	current := job.Attempt == e.Attempt && (e.StartedAt.IsZero() || e.StartedAt.Equal(job.StartedAt))

@@ -2,50 +2,12 @@ package recorder
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
-	"github.com/distro-orchestrator/distro/internal/pickle"
 )
-
-// Bounds of what is kept of a call.
-const (
-	maxDecoded  = 1 << 20 // bytes of a payload that is decoded for people
-	maxArgument = 200     // characters of one argument
-	maxShown    = 2000    // characters of all
-)
-
-// arguments are those of a call as Python spells them, without the parentheses:
-// 'x', month=3. Empty where the payload is no call.
-func arguments(p distro.Payload) string {
-	data := p.Data
-	if len(data) > maxDecoded {
-		return ""
-	}
-	if p.Serializer == distro.SerializerJSON {
-		var parts []json.RawMessage
-		if json.Unmarshal(data, &parts) != nil || len(parts) != 4 {
-			return ""
-		}
-		var err error
-		if data, err = pickle.AppendCall(nil, "f", parts[2], parts[3]); err != nil {
-			return ""
-		}
-	}
-	call, err := pickle.Call(data)
-	if err != nil {
-		return ""
-	}
-	_, text, _ := strings.Cut(strings.TrimPrefix(call.Describe(maxArgument), call.Function), "(")
-	text = strings.TrimSuffix(text, ")")
-	if runes := []rune(text); len(runes) > maxShown {
-		text = string(runes[:maxShown]) + "…"
-	}
-	return text
-}
 
 // later is the later of two times.
 func later(a, b time.Time) time.Time {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 )
 
 // Stock finds what workers of RQ's own did, which no feed tells:
@@ -172,7 +173,7 @@ func (w *stockWatch) recordStock(ctx context.Context, runs []broker.StockRun) er
 func (w *stockWatch) described(run *broker.StockRun) distro.Execution {
 	e := run.Execution
 	e.Module, e.Function = w.opts.Sources.split(run.Job.Function)
-	e.Arguments = arguments(run.Job.Payload)
+	e.Arguments = pickle.Arguments(run.Job.Payload.Data, run.Job.Payload.Serializer == distro.SerializerJSON)
 	e.Trigger, e.Caller = run.Job.Trigger, run.Job.Caller
 	return e
 }

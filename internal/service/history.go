@@ -70,9 +70,6 @@ func (s *Service) count(ctx context.Context, expr search.Expr) (n int, exact boo
 	return n, exact && !wide, historyFault(err)
 }
 
-// findFor bounds a search in which history is asked again and again.
-const findFor = 2 * time.Second
-
 // lookUp returns a page of the executions that expr matches. History may be asked
 // for more than these: what does not match is left out here.
 func (s *Service) lookUp(ctx context.Context, expr search.Expr, cursor string, limit int) (store.Page, error) {
@@ -83,29 +80,20 @@ func (s *Service) lookUp(ctx context.Context, expr search.Expr, cursor string, l
 	if err != nil {
 		return store.Page{}, err
 	}
-	var found store.Page
-	for began := time.Now(); ; {
-		page, err := s.opts.History.Executions(ctx, store.Query{Filter: filter, Limit: limit - len(found.Executions), After: cursor})
+	found, err := sift(cursor, limit, func(cursor string, limit int) (page[store.Entry], error) {
+		p, err := s.opts.History.Executions(ctx, store.Query{Filter: filter, Limit: limit, After: cursor})
 		if errors.Is(err, store.ErrInvalid) {
-			return store.Page{}, distro.Invalid("cursor", "not a cursor of this list, or a search that asks for too much")
+			return page[store.Entry]{}, distro.Invalid("cursor", "not a cursor of this list, or a search that asks for too much")
 		}
-		if err != nil {
-			return store.Page{}, historyFault(err)
+		return page[store.Entry]{items: p.Executions, next: p.Next, partial: p.Partial}, historyFault(err)
+	}, func(entries []store.Entry) ([]bool, error) {
+		matches := make([]bool, len(entries))
+		for i := range entries {
+			matches[i] = expr.Match(&entries[i].Execution)
 		}
-		for i := range page.Executions {
-			if expr.Match(&page.Executions[i].Execution) {
-				found.Executions = append(found.Executions, page.Executions[i])
-			}
-		}
-		cursor, found.Next, found.Partial = page.Next, page.Next, page.Partial
-		if cursor == "" || page.Partial || len(found.Executions) >= limit {
-			return found, nil
-		}
-		if time.Since(began) > findFor {
-			found.Partial = true
-			return found, nil
-		}
-	}
+		return matches, nil
+	})
+	return store.Page{Executions: found.items, Next: found.next, Partial: found.partial}, err
 }
 
 // Attempts returns everything that is known of the attempts of a job, the

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
+	"github.com/distro-orchestrator/distro/internal/pickle"
+	"github.com/distro-orchestrator/distro/internal/search"
 )
 
 // maxForeignID bounds the IDs that are looked up, in bytes. Other producers on
@@ -30,6 +33,84 @@ func (s *Service) List(ctx context.Context, q broker.ListQuery) (broker.Page, er
 		return broker.Page{}, fault(fmt.Errorf("list jobs: %w", err))
 	}
 	return page, nil
+}
+
+// Search is List of the jobs that a search means, of those that q selects. It
+// gives up looking after some time, and then says that the page is partial: Next
+// goes on there.
+func (s *Service) Search(ctx context.Context, query string, q broker.ListQuery) (jobs broker.Page, partial bool, err error) {
+	expr, err := s.parse("q", query)
+	if err != nil {
+		return broker.Page{}, false, err
+	}
+	narrow(&q, expr)
+	found, err := sift(q.Cursor, q.Limit, func(cursor string, limit int) (page[distro.Job], error) {
+		q.Cursor, q.Limit = cursor, limit
+		listed, err := s.List(ctx, q)
+		return page[distro.Job]{items: listed.Jobs, next: listed.Next}, err
+	}, func(listed []distro.Job) ([]bool, error) { return s.matching(ctx, expr, listed) })
+	return broker.Page{Jobs: found.items, Next: found.next}, found.partial, err
+}
+
+// narrow lets the queue leave out jobs of another status.
+func narrow(q *broker.ListQuery, expr search.Expr) {
+	parts, ok := expr.(search.And)
+	if !ok {
+		parts = search.And{expr}
+	}
+	for _, part := range parts {
+		if e, ok := part.(search.State); ok && q.Status == "" && distro.Status(e.Value).Valid() {
+			q.Status = distro.Status(e.Value)
+		}
+	}
+}
+
+// readAtOnce bounds how many jobs are read whole at a time: each may have
+// megabytes of arguments.
+const readAtOnce = 16
+
+// matching says which of the listed jobs expr means.
+func (s *Service) matching(ctx context.Context, expr search.Expr, listed []distro.Job) ([]bool, error) {
+	matches := make([]bool, len(listed))
+	if !looksInside(expr) {
+		for i := range listed {
+			matches[i] = search.MatchJob(expr, &listed[i], "")
+		}
+		return matches, nil
+	}
+	for at := 0; at < len(listed); at += readAtOnce {
+		part := listed[at:min(at+readAtOnce, len(listed))]
+		ids := make([]string, len(part))
+		for i := range part {
+			ids[i] = part[i].ID
+		}
+		whole, err := s.opts.Broker.Get(ctx, ids)
+		if err != nil {
+			return nil, fault(fmt.Errorf("get %d jobs: %w", len(ids), err))
+		}
+		for i := range whole {
+			payload := whole[i].Payload
+			arguments := pickle.Arguments(payload.Data, payload.Serializer == distro.SerializerJSON)
+			matches[at+slices.Index(ids, whole[i].ID)] = search.MatchJob(expr, &whole[i], arguments)
+		}
+	}
+	return matches, nil
+}
+
+// looksInside reports whether expr looks at arguments or failures, which lists
+// do not tell.
+func looksInside(expr search.Expr) bool {
+	switch e := expr.(type) {
+	case search.And:
+		return slices.ContainsFunc(e, looksInside)
+	case search.Or:
+		return slices.ContainsFunc(e, looksInside)
+	case search.Not:
+		return looksInside(e.Of)
+	case search.Text, search.Keyword:
+		return true
+	}
+	return false
 }
 
 // Get returns a whole job, or distro.CodeNotFound.

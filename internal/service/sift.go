@@ -1,0 +1,72 @@
+package service
+
+import "time"
+
+// page is a part of a list.
+type page[T any] struct {
+	items   []T
+	next    string // cursor of the next one; empty at the end
+	partial bool   // it is shorter than it could be, as it took too long
+}
+
+const (
+	siftFor  = 2 * time.Second // then what was found has to do
+	siftPage = 100             // of a list, at least, where few items match
+)
+
+// sift makes a page of limit items that match, of a list whose pages hold others
+// too.
+func sift[T any](cursor string, limit int, list func(cursor string, limit int) (page[T], error), match func([]T) ([]bool, error)) (page[T], error) {
+	var found page[T]
+	began := time.Now()
+	for n := limit; ; n = max(limit-len(found.items), siftPage) {
+		p, err := list(cursor, n)
+		if err != nil {
+			return page[T]{}, err
+		}
+		matches, err := match(p.items)
+		if err != nil {
+			return page[T]{}, err
+		}
+		last := nth(matches, limit-len(found.items))
+		for last < len(matches)-1 { // a cursor stands behind whole pages only: this one has to end with the last match
+			if p, err = list(cursor, last+1); err != nil {
+				return page[T]{}, err
+			}
+			if matches, err = match(p.items); err != nil {
+				return page[T]{}, err
+			}
+			last = nth(matches, limit-len(found.items))
+		}
+		for i, ok := range matches {
+			if ok {
+				found.items = append(found.items, p.items[i])
+			}
+		}
+		cursor, found.next, found.partial = p.next, p.next, p.partial
+		switch {
+		case cursor == "" || p.partial || len(found.items) >= limit:
+			return found, nil
+		case time.Since(began) > siftFor:
+			found.partial = true
+			return found, nil
+		}
+	}
+}
+
+// nth is where the nth true stands; the last index where there are not so many,
+// or as many and none behind it.
+func nth(values []bool, n int) int {
+	at := len(values) - 1
+	for i, v := range values {
+		if !v {
+			continue
+		}
+		if n--; n == 0 {
+			at = i
+		} else if n < 0 {
+			return at
+		}
+	}
+	return len(values) - 1
+}
