@@ -2,6 +2,7 @@ package distro
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"time"
@@ -167,7 +168,17 @@ func ValidID(id string) bool { return idPattern.MatchString(id) }
 func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
-	b[6] = b[6]&0x0f | 0x40
+	return formatUUID(b, 4)
+}
+
+// IDOf returns the UUID v8 (RFC 9562) of a name: always the same one.
+func IDOf(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return formatUUID([16]byte(sum[:16]), 8)
+}
+
+func formatUUID(b [16]byte, version byte) string {
+	b[6] = b[6]&0x0f | version<<4
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

@@ -157,6 +157,9 @@ func (g *registrar) handle(r route, handler http.HandlerFunc) {
 		g.faults = append(g.faults, fmt.Errorf("%s %s declares no access", r.method, r.path))
 		return
 	}
+	if r.method == http.MethodPost {
+		handler = g.server.once(handler, r.creates())
+	}
 	pattern := r.method + " " + r.path
 	g.server.mux.HandleFunc(pattern, handler)
 	g.server.access[pattern] = r.access
@@ -168,9 +171,11 @@ const accessKey = "access"
 // Handle registers an operation for huma.
 func (g *registrar) Handle(op *huma.Operation, handler func(huma.Context)) {
 	declared, _ := op.Metadata[accessKey].(access)
-	g.handle(route{method: op.Method, path: op.Path, access: declared}, func(w http.ResponseWriter, r *http.Request) {
-		handler(humago.NewContext(op, r, w))
-	})
+	serve := func(w http.ResponseWriter, r *http.Request) { handler(humago.NewContext(op, r, w)) }
+	if op.Method == http.MethodGet {
+		serve = tagged(serve)
+	}
+	g.handle(route{method: op.Method, path: op.Path, access: declared}, serve)
 }
 
 // ServeHTTP completes huma.Adapter.
@@ -219,6 +224,16 @@ func (r route) part(err error) string {
 	return "query"
 }
 
+// creates reports whether a request makes jobs whose IDs come of its
+// idempotency key.
+func (r route) creates() bool {
+	switch strings.TrimSuffix(r.path, "/{$}") {
+	case "/api/v1/jobs", "/api/v1/jobs/batch", "/scheduler/queue-task", "/scheduler/schedule-task":
+		return true
+	}
+	return false
+}
+
 // unhurried lets an operation take its time.
 func unhurried(ctx huma.Context, next func(huma.Context)) {
 	_, w := humago.Unwrap(ctx)
@@ -250,7 +265,12 @@ func raw(summary string, handler http.HandlerFunc, describe ...func(huma.Registr
 
 func (r route) operation(summary string) huma.Operation {
 	name := strings.NewReplacer("/api/v1/", "", "/", "-", "{", "", "}", "", ".", "-").Replace(r.path)
+	var parameters []*huma.Param
+	if r.method == http.MethodPost {
+		parameters = append(parameters, keyParameter())
+	}
 	return huma.Operation{
+		Parameters:  parameters,
 		OperationID: strings.ToLower(r.method) + "-" + name,
 		Method:      r.method,
 		Path:        r.path,

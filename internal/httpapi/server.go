@@ -62,6 +62,7 @@ type Server struct {
 	streams chan struct{}
 
 	subscriptions sync.Map // of open streams of events: *service.Subscription by name
+	busy          sync.Map // idempotency keys of requests that are being carried out
 
 	closing chan struct{}
 	close   sync.Once

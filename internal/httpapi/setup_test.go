@@ -93,13 +93,19 @@ func setup(t *testing.T, change ...func(*httpapi.Options)) *bundle {
 
 func setupOver(t *testing.T, b broker.Broker, change ...func(*httpapi.Options)) *bundle {
 	t.Helper()
+	return setupWith(t, b, nil, change...)
+}
+
+// setupWith is setup over a queue and a history; nil: there is none.
+func setupWith(t *testing.T, b broker.Broker, history service.History, change ...func(*httpapi.Options)) *bundle {
+	t.Helper()
 	out, err := output.Open(t.TempDir(), output.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	svc, err := service.New(service.Options{
 		Broker: b, Catalog: testCatalog(), Output: out,
-		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour,
+		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour, History: history,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -136,9 +142,9 @@ func (b *bundle) do(method, path, body string, header ...string) *httptest.Respo
 
 // ask is do for requests that must be answered with status, and decodes the
 // answer.
-func ask[T any](b *bundle, status int, method, path, body string) T {
+func ask[T any](b *bundle, status int, method, path, body string, headers ...string) T {
 	b.t.Helper()
-	w := b.do(method, path, body)
+	w := b.do(method, path, body, headers...)
 	if w.Code != status {
 		b.t.Fatalf("%s %s: %d %s; want %d", method, path, w.Code, w.Body, status)
 	}

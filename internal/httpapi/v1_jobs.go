@@ -40,12 +40,15 @@ func (s *Server) createJob(w http.ResponseWriter, r *http.Request) {
 
 // enqueue enqueues a job of whoever sends the request.
 func (s *Server) enqueue(ctx context.Context, request service.Request) (distro.Job, error) {
-	sign(ctx, &request)
+	sign(ctx, &request, 0)
 	return s.opts.Service.Enqueue(ctx, request)
 }
 
-// sign notes who sends a request.
-func sign(ctx context.Context, request *service.Request) {
+// sign notes who sends a request, of which this is job number i.
+func sign(ctx context.Context, request *service.Request, i int) {
+	if request.ID == "" {
+		request.ID = idFor(ctx, i)
+	}
 	c := callerOf(ctx)
 	request.Caller, request.Trigger = c.address, c.trigger(request.Delay > 0 || !request.At.IsZero())
 }
@@ -62,7 +65,7 @@ func (s *Server) createJobs(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for i := range requests {
-		sign(r.Context(), &requests[i])
+		sign(r.Context(), &requests[i], i)
 	}
 	jobs, results, err := s.opts.Service.EnqueueMany(r.Context(), requests)
 	if err != nil {

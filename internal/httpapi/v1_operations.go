@@ -73,7 +73,7 @@ func (s *Server) createOperation(ctx context.Context, in *newOperationInput) (*n
 		}
 		return &newOperationOutput{Status: http.StatusOK, Body: shown}, nil
 	}
-	o, err := s.opts.Service.StartOperation(ctx, action, sel, callerOf(ctx).address)
+	o, err := s.opts.Service.StartOperation(ctx, idFor(ctx, 0), action, sel, callerOf(ctx).address)
 	if err != nil {
 		return nil, err
 	}

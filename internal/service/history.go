@@ -27,6 +27,9 @@ type History interface {
 	Operation(ctx context.Context, id string) (store.Operation, error)
 	Operations(ctx context.Context, limit int) ([]store.Operation, error)
 	UnfinishedOperations(ctx context.Context) ([]store.Operation, error)
+
+	Remember(ctx context.Context, key, fingerprint string, response []byte, ttl time.Duration) error
+	Recall(ctx context.Context, key string) (store.Answer, error)
 }
 
 // Found is a page of executions.
@@ -124,6 +127,27 @@ func (s *Service) Series(ctx context.Context, q store.SeriesQuery) ([]store.Line
 		return nil, distro.Invalid("step", "these times and this step make no chart: at most some thousand points, of whole minutes or hours")
 	}
 	return lines, historyFault(err)
+}
+
+// Remember keeps what a request with a key was answered, for ttl.
+func (s *Service) Remember(ctx context.Context, key, fingerprint string, response []byte, ttl time.Duration) error {
+	if s.opts.History == nil {
+		return errForgets()
+	}
+	return historyFault(s.opts.History.Remember(ctx, key, fingerprint, response, ttl))
+}
+
+// Recall returns what Remember kept for a key; where it keeps nothing the
+// fingerprint is empty.
+func (s *Service) Recall(ctx context.Context, key string) (fingerprint string, response []byte, err error) {
+	if s.opts.History == nil {
+		return "", nil, errForgets()
+	}
+	kept, err := s.opts.History.Recall(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil, nil
+	}
+	return kept.Fingerprint, kept.Response, historyFault(err)
 }
 
 // errForgets is what a service without a history answers.

@@ -127,7 +127,7 @@ func TestAnOperationActsOnNothingButWhatItsSearchMeans(t *testing.T) {
 	if err := history.Record(t.Context(), executions, "", ""); err != nil {
 		t.Fatal(err)
 	}
-	begun, err := s.StartOperation(t.Context(), broker.ActionDelete, service.Selection{Query: `"relatório mensal" quando:hoje`}, "ana")
+	begun, err := s.StartOperation(t.Context(), "", broker.ActionDelete, service.Selection{Query: `"relatório mensal" quando:hoje`}, "ana")
 	if err != nil {
 		t.Fatal(err)
 	}

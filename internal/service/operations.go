@@ -144,8 +144,9 @@ func (s *Service) selected(ctx context.Context, sel Selection) (n int, exact boo
 }
 
 // StartOperation begins an action on many jobs. It is carried out by whoever is
-// in RunOperations, also after this process was killed.
-func (s *Service) StartOperation(ctx context.Context, action broker.Action, sel Selection, caller string) (Operation, error) {
+// in RunOperations, also after this process was killed. With an id, beginning it
+// again returns it as it is; empty: a random one.
+func (s *Service) StartOperation(ctx context.Context, id string, action broker.Action, sel Selection, caller string) (Operation, error) {
 	if err := s.checkSelection(action, sel); err != nil {
 		return Operation{}, err
 	}
@@ -167,11 +168,18 @@ func (s *Service) StartOperation(ctx context.Context, action broker.Action, sel 
 	if len(text) > maxSelection {
 		return Operation{}, distro.Invalid("ids", "take %d bytes together; at most %d are accepted", len(text), maxSelection)
 	}
+	if id == "" {
+		id = distro.NewID()
+	}
 	o := Operation{Selection: sel, Operation: store.Operation{
-		ID: distro.NewID(), Action: string(action), Filter: string(text), State: store.OperationWaiting,
+		ID: id, Action: string(action), Filter: string(text), State: store.OperationWaiting,
 		Total: total, Caller: caller, CreatedAt: s.opts.Now().UTC().Truncate(time.Microsecond),
 	}}
-	if err := s.opts.History.CreateOperation(ctx, o.Operation); err != nil {
+	err = s.opts.History.CreateOperation(ctx, o.Operation)
+	if errors.Is(err, store.ErrConflict) {
+		return s.Operation(ctx, id)
+	}
+	if err != nil {
 		return Operation{}, historyFault(err)
 	}
 	s.opts.Logger.InfoContext(ctx, "operation started", "operation", o.ID, "action", o.Action, "jobs", total, "caller", caller)

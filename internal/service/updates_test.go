@@ -114,7 +114,7 @@ func TestUpdatesTellOfOperations(t *testing.T) {
 	}
 	updates := follow(t, b, sub, "")
 	<-updates
-	o, err := b.StartOperation(t.Context(), broker.ActionDelete, service.Selection{IDs: []string{"none"}}, "ana")
+	o, err := b.StartOperation(t.Context(), "", broker.ActionDelete, service.Selection{IDs: []string{"none"}}, "ana")
 	if err != nil {
 		t.Fatal(err)
 	}
