@@ -192,10 +192,15 @@ func (f *workerFlags) check(con *console, cmd *cobra.Command) error {
 	case !dottedPattern.MatchString(f.serializer):
 		return usage("--serializer: %q is not json, pickle or a dotted path like rq.serializers.JSONSerializer", f.serializer)
 	}
+	return f.checkCounts(cmd.Flags())
+}
+
+// checkCounts looks at those flags that must be positive where they are given.
+func (f *workerFlags) checkCounts(flags *pflag.FlagSet) error {
 	for flag, n := range map[string]int{
 		"max-jobs": f.maxJobs, "max-idle-time": f.maxIdle, "worker-ttl": f.workerTTL, "job-monitoring-interval": f.monitorEvery,
 	} {
-		if cmd.Flags().Changed(flag) && (n < 1 || n > maxSeconds) {
+		if flags.Changed(flag) && (n < 1 || n > maxSeconds) {
 			return usage("--%s: %d is not from 1 to %d", flag, n, maxSeconds)
 		}
 	}

@@ -239,23 +239,28 @@ func (s *Service) Follow(ctx context.Context, sub *Subscription, after string, b
 		}
 		sent := time.Now()
 		for u = (Update{}); u.empty() && time.Since(sent) < beat; {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case err = <-l.changed:
-			case <-look.C:
-			}
-			if err == nil {
-				err = sleep(ctx, updateEvery-time.Since(sent))
-			}
-			if err == nil {
-				u, err = s.update(ctx, sub, &told)
-			}
-			if err != nil {
+			if err := l.pause(ctx, look.C, sent.Add(updateEvery)); err != nil {
 				return fault(fmt.Errorf("follow changes: %w", err))
+			}
+			if u, err = s.update(ctx, sub, &told); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// pause waits until something changed or look ticks, and at least until a time.
+func (l *listener) pause(ctx context.Context, look <-chan time.Time, until time.Time) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-l.changed:
+		if err != nil {
+			return err
+		}
+	case <-look:
+	}
+	return sleep(ctx, time.Until(until))
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

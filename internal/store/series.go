@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -66,36 +65,22 @@ type Quantiles struct {
 // A step that is not a whole number of minutes, times the wrong way around and
 // more than MaxPoints are ErrInvalid.
 func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
-	whole := q.Step == 0
-	if whole {
-		q.Step = s.finest(q.From)
-	}
-	step := int64(q.Step / time.Second)
-	if step <= 0 || q.Step%time.Minute != 0 {
-		return nil, fmt.Errorf("series with a step of %v: %w", q.Step, ErrInvalid)
-	}
-	from, to := q.From.Unix(), q.To.Add(q.Step-time.Nanosecond).Unix()
-	from, to = from-mod(from, step), to-mod(to, step)
-	if from > to || !whole && (to-from)/step > MaxPoints {
-		return nil, fmt.Errorf("series of %d points from %v to %v: %w", (to-from)/step, q.From, q.To, ErrInvalid)
-	}
-	level, along := minutes, axisQueue
-	if step%hours.seconds() == 0 {
-		level = hours
-	}
-	if q.By == ByFunction {
-		along = axisFunction
-	}
-	if whole {
-		step = math.MaxInt64
+	asked, err := s.tallyQuery(q)
+	if err != nil {
+		return nil, err
 	}
 	names, err := s.tallyNames(ctx, q)
 	if err != nil {
 		return nil, wrap(err, "find names of series")
 	}
+	along := axisQueue
+	if q.By == ByFunction {
+		along = axisFunction
+	}
 	lines := map[int64]*line{}
 	for part := range slices.Chunk(names, maxIn) {
-		err := s.tallies(ctx, tallyQuery{series: everySeries(part, level, along), from: from, to: to, step: step}, func(name int64) *line {
+		asked.series = everySeries(part, asked.level, along)
+		err := s.tallies(ctx, asked, func(name int64) *line {
 			if q.By == ByNothing {
 				name = 0
 			}
@@ -109,14 +94,32 @@ func (s *Store) Series(ctx context.Context, q SeriesQuery) ([]Line, error) {
 		}
 	}
 	drawn, err := s.draw(ctx, q.By, lines)
-	for i := range drawn {
-		for n := range drawn[i].Points {
-			if whole {
-				drawn[i].Points[n].At = time.Unix(from, 0).UTC()
-			}
-		}
-	}
 	return drawn, wrap(err, "name series")
+}
+
+// tallyQuery checks a query and rounds its times.
+func (s *Store) tallyQuery(q SeriesQuery) (tallyQuery, error) {
+	whole := q.Step == 0
+	if whole {
+		q.Step = s.finest(q.From)
+	}
+	step := int64(q.Step / time.Second)
+	if step <= 0 || q.Step%time.Minute != 0 {
+		return tallyQuery{}, fmt.Errorf("series with a step of %v: %w", q.Step, ErrInvalid)
+	}
+	from, to := q.From.Unix(), q.To.Add(q.Step-time.Nanosecond).Unix()
+	from, to = from-mod(from, step), to-mod(to, step)
+	if from > to || !whole && (to-from)/step > MaxPoints {
+		return tallyQuery{}, fmt.Errorf("series of %d points from %v to %v: %w", (to-from)/step, q.From, q.To, ErrInvalid)
+	}
+	asked := tallyQuery{level: minutes, from: from, to: to, step: step}
+	if step%hours.seconds() == 0 {
+		asked.level = hours
+	}
+	if whole {
+		asked.step = to - from + 1
+	}
+	return asked, nil
 }
 
 // finest is the smallest step for which counts are kept since from.
@@ -142,8 +145,11 @@ func (s *Store) tallyNames(ctx context.Context, q SeriesQuery) ([]int64, error) 
 	}
 }
 
+// tallyQuery asks for counts from a time on and before another, in steps that
+// begin there; all in seconds.
 type tallyQuery struct {
 	series   []int64
+	level    step
 	from, to int64
 	step     int64
 }
@@ -162,7 +168,7 @@ func (s *Store) tallies(ctx context.Context, q tallyQuery, of func(name int64) *
 	var series, at, cell int64
 	var n int
 	args := append([]any{q.from, q.to, q.step}, anys(q.series)...)
-	text := `SELECT series, at - at % $3, cell, CAST(sum(n) AS BIGINT) FROM distro_tallies
+	text := `SELECT series, at - (at - $1) % $3, cell, CAST(sum(n) AS BIGINT) FROM distro_tallies
 		WHERE at >= $1 AND at < $2 AND series IN (` + placeholders(4, len(q.series)) + `) GROUP BY 1, 2, 3`
 	return s.db.Query(ctx, text, args, []any{&series, &at, &cell, &n}, func() error {
 		if n > 0 {

@@ -348,28 +348,13 @@ func (c *conversation) finish(answer exchangeAnswer) broker.ExchangeReply {
 			delete(reg.claims, req.Begin[i].Token)
 		}
 	}
-	for i, status := range answer.settled {
+	for _, status := range answer.settled {
 		reply.Settled = append(reply.Settled, broker.SettleStatus(status)) // exchange.lua counts as the constants do
-		delete(reg.claims, req.Settle[i].Token)
-	}
-	for _, claim := range req.Return {
-		delete(reg.claims, claim.Token)
-	}
-	if req.Reconcile {
-		held := map[string]bool{}
-		for _, claim := range req.Held {
-			held[claim.Token] = true
-		}
-		for token := range reg.claims {
-			if !held[token] {
-				delete(reg.claims, token)
-			}
-		}
 	}
 	for _, i := range answer.lost {
 		reply.Lost = append(reply.Lost, req.Held[i-1])
-		delete(reg.claims, req.Held[i-1].Token)
 	}
+	c.forget(reply.Lost)
 	for i := range reply.Claims {
 		claimed := &reply.Claims[i]
 		slot := ""
@@ -389,6 +374,31 @@ func (c *conversation) finish(answer exchangeAnswer) broker.ExchangeReply {
 		b.signals.mute(reg.slots)
 	}
 	return reply
+}
+
+// forget removes what the worker holds no more. b.mu is held.
+func (c *conversation) forget(lost []broker.Claim) {
+	claims := c.reg.claims
+	for i := range c.req.Settle {
+		delete(claims, c.req.Settle[i].Token)
+	}
+	for _, claim := range c.req.Return {
+		delete(claims, claim.Token)
+	}
+	if c.req.Reconcile {
+		held := map[string]bool{}
+		for _, claim := range c.req.Held {
+			held[claim.Token] = true
+		}
+		for token := range claims {
+			if !held[token] {
+				delete(claims, token)
+			}
+		}
+	}
+	for _, claim := range lost {
+		delete(claims, claim.Token)
+	}
 }
 
 // lostEnds is how the attempts of a worker end that is gone, as the scripts take it:

@@ -41,32 +41,18 @@ func (b *Broker) Wait(ctx context.Context, in broker.Interest) error {
 func (b *Broker) wait(ctx context.Context, in broker.Interest, found, news chan error) error {
 	again := time.NewTimer(lookAgain)
 	defer again.Stop()
-	joined := map[string]func(){}
-	defer func() {
-		for _, leave := range joined {
-			leave()
-		}
-	}()
-	look := true
-	for {
+	joined := joined{}
+	defer joined.leave()
+	for look := true; ; {
 		b.signals.mu.Lock()
 		changed, due := b.signals.changed, b.signals.dueEarlier()
 		b.signals.mu.Unlock()
 		if ctx.Err() != nil || in.Due && due || b.newsFor(in.Worker) {
 			return ctx.Err()
 		}
-		if look && len(in.Queues) > 0 {
-			open, err := b.open(ctx, in.Queues)
-			if err != nil {
+		if look {
+			if err := b.join(ctx, in.Queues, joined, found); err != nil {
 				return errors.Join(ctx.Err(), err)
-			}
-			for _, queue := range in.Queues {
-				if leave := joined[queue]; open[queue] && leave == nil {
-					joined[queue] = b.signals.join(queue, found)
-				} else if !open[queue] && leave != nil {
-					leave()
-					delete(joined, queue)
-				}
 			}
 		}
 		look = len(joined) < len(in.Queues)
@@ -85,6 +71,35 @@ func (b *Broker) wait(ctx context.Context, in broker.Interest, found, news chan 
 			again.Reset(lookAgain)
 		}
 	}
+}
+
+// joined holds, by queue, what ends a wait for its jobs.
+type joined map[string]func()
+
+func (j joined) leave() {
+	for _, leave := range j {
+		leave()
+	}
+}
+
+// join waits for jobs of the queues that are open, and of no others any more.
+func (b *Broker) join(ctx context.Context, queues []string, joined joined, found chan error) error {
+	if len(queues) == 0 {
+		return nil
+	}
+	open, err := b.open(ctx, queues)
+	if err != nil {
+		return err
+	}
+	for _, queue := range queues {
+		if leave := joined[queue]; open[queue] && leave == nil {
+			joined[queue] = b.signals.join(queue, found)
+		} else if !open[queue] && leave != nil {
+			leave()
+			delete(joined, queue)
+		}
+	}
+	return nil
 }
 
 // newsFor reports whether a worker has something to ask for.
