@@ -129,7 +129,8 @@ func (a *App) openScheduler(printed *output.Store) {
 	cfg := a.opts.Config
 	periodic := scheduler.Options{
 		Broker: a.queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: broker.SystemClock(),
-		Retention: cfg.Retention, MaxOutput: maxAllOutput, History: a.history, Keep: store.Retention{MaxAge: cfg.Retention}, Logger: a.opts.Logger,
+		Retention: cfg.Retention, MaxOutput: cfg.OutputSize, Logger: a.opts.Logger,
+		History: a.history, Keep: store.Retention{MaxAge: cfg.Retention, MaxRows: cfg.RetentionRows, MaxBytes: cfg.RetentionSize},
 	}
 	if a.webhook != nil {
 		periodic.Alerts, periodic.Queues, periodic.QueueAge = a.webhook, cfg.Queues, cfg.AlertQueueAge
@@ -172,10 +173,6 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 	a.closers.add("listener", func() error { _ = a.listener.Close(); return nil }) // the server has closed it if it ran
 	return nil
 }
-
-// maxAllOutput is how many bytes the output of all jobs takes at most; then the
-// oldest goes before its retention is over.
-const maxAllOutput = 20 << 30
 
 // openOutput opens the output of jobs, and lets that of workers on other hosts
 // come to it.

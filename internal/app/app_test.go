@@ -2,20 +2,25 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/app"
 	"github.com/distro-orchestrator/distro/internal/config"
+	"github.com/distro-orchestrator/distro/internal/httpapi"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -93,6 +98,67 @@ func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+func TestHistoryKeepsTheNewestOfWhatTheSettingsAllow(t *testing.T) {
+	t.Parallel()
+	opts := options(t, map[string]string{"isolation": "spawn"})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	const jobs, kept = 5, 2
+	for _, limit := range []int{0, kept} {
+		opts.Config.RetentionRows = limit
+		a, err := app.New(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		intake, drain := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(intake, t.Context()) }()
+		url := "http://" + a.Addr().String()
+		for n := range jobs { // which are there already in the second round
+			body := fmt.Sprintf(`{"module":"m","function":"f","queue":"default","job_id":"job-%d"}`, n)
+			response, err := client.Post(url+"/scheduler/queue-task", "application/json", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+			if response.StatusCode != http.StatusCreated {
+				t.Fatal(response.Status)
+			}
+		}
+		want := []string{"job-4", "job-3", "job-2", "job-1", "job-0"}
+		if limit > 0 {
+			want = want[:limit]
+		}
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for got := ([]string)(nil); !slices.Equal(got, want); <-tick.C {
+			got = finished(t, client, url)
+		}
+		drain()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// finished are the jobs in history whose attempts finished, the newest first.
+func finished(t *testing.T, client *http.Client, url string) []string {
+	t.Helper()
+	response, err := client.Get(url + "/api/v1/executions?q=state:finished")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var page httpapi.ExecutionPage
+	if err := json.NewDecoder(response.Body).Decode(&page); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatal(response.Status, err)
+	}
+	var ids []string
+	for _, e := range page.Executions {
+		ids = append(ids, e.JobID)
+	}
+	return ids
 }
 
 func TestTheWebhookIsToldOfALateQueue(t *testing.T) {

@@ -31,10 +31,13 @@ type Config struct {
 	RetryInterval time.Duration
 	Queues        []string // highest priority first, at least one
 
-	PostgreURL string // empty: SQLite in DataDir
-	RedisURL   string // empty: embedded queue in DataDir
-	DataDir    string
-	Retention  time.Duration
+	PostgreURL    string // empty: SQLite in DataDir
+	RedisURL      string // empty: embedded queue in DataDir
+	DataDir       string
+	Retention     time.Duration // 0: no limit
+	RetentionRows int           // attempts in history; 0: no limit
+	RetentionSize int64         // bytes of history; 0: no limit
+	OutputSize    int64         // bytes of the output of all jobs; 0: no limit
 
 	Workers      int    // slots of this process; 0: none
 	Isolation    string // fork, pool or spawn
@@ -131,6 +134,10 @@ func (c Config) check() error {
 	}
 	if c.AlertQueueAge > 0 && c.WebhookURL == "" {
 		return invalid("%s: alert_queue_age tells webhook_url, which is not set: set it too, or remove this one", c.Origin("alert_queue_age"))
+	}
+	if c.OutputSize > 0 && c.OutputSize < c.MaxOutput {
+		return invalid("%s: output_size: %d bytes for all jobs are less than the %d that max_output gives to one: raise it, or lower max_output",
+			c.Origin("output_size"), c.OutputSize, c.MaxOutput)
 	}
 	_, port, err := net.SplitHostPort(c.Listen)
 	if err == nil && c.Listen == c.DashboardListen && port != "0" {

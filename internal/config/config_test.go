@@ -52,6 +52,7 @@ func TestNothingSetGivesTheDefaults(t *testing.T) {
 	isolation := map[bool]string{true: "fork", false: "spawn"}[runtime.GOOS == "linux"]
 	want := config.Config{
 		Queues: []string{"high", "default", "low"}, DataDir: filepath.Join(here, ".distro"), Retention: 30 * 24 * time.Hour,
+		RetentionRows: 10_000_000, RetentionSize: 10 << 30, OutputSize: 20 << 30,
 		Workers: runtime.GOMAXPROCS(0), Isolation: isolation, Python: "auto", KillGrace: 10 * time.Second,
 		JobTimeout: 30 * time.Minute, ResultTTL: 500 * time.Second, MaxOutput: 100 << 20, MaxBody: 32 << 20,
 		Listen: "127.0.0.1:7000", DashboardListen: "127.0.0.1:9181", Auth: "token",
@@ -69,6 +70,7 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 	file := write(t, "[settings]\n"+
 		"modules_path: automations\ntask_retries = 3\nRETRY_INTERVAL = 90\nqueues =\n  urgent\n  default,low\n"+
 		"postgres_url = postgresql+psycopg2://u:p%ss#w@h/db\nredis_url = redis://:pw@h:6379/1\ndata_dir = data\nretention = 1d12h\n"+
+		"retention_rows = 5000\nretention_size = 512M\noutput_size = 2GB\n"+
 		"workers = 0\nisolation = spawn\npython = .venv/bin/python\nkill_grace = 0\ndrain_timeout = 2h10m20s\n"+
 		"job_timeout = none\nresult_ttl = forever\njob_memory = 256M\nmax_output = 4096\nmax_body = 1 GiB\n"+
 		"listen = :8000\ndashboard_listen = [::1]:0\nhosts = a.example b.example\ntls_cert = c.pem\ntls_key = /k.pem\n"+
@@ -83,6 +85,7 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 		ModulesPath: filepath.Join(dir, "automations"), TaskRetries: 3, RetryInterval: 90 * time.Second,
 		Queues: []string{"urgent", "default", "low"}, PostgreURL: "postgresql+psycopg2://u:p%ss#w@h/db",
 		RedisURL: "redis://:pw@h:6379/1", DataDir: filepath.Join(dir, "data"), Retention: 36 * time.Hour,
+		RetentionRows: 5000, RetentionSize: 512 << 20, OutputSize: 2 << 30,
 		Isolation: "spawn", Python: filepath.Join(dir, ".venv/bin/python"), DrainTimeout: 2*time.Hour + 10*time.Minute + 20*time.Second,
 		JobTimeout: distro.Forever, ResultTTL: distro.Forever, JobMemory: 256 << 20, MaxOutput: 4096, MaxBody: 1 << 30,
 		Listen: ":8000", DashboardListen: "[::1]:0", Hosts: []string{"a.example", "b.example"},
@@ -138,6 +141,11 @@ func TestErrorsAreOneLineThatNamesThePlace(t *testing.T) {
 		"kill_grace = 2h":                       `FILE:1: kill_grace: "2h" is not between 0s and 1h0m0s`,
 		"job_timeout = 0":                       `FILE:1: job_timeout: "0" is not between 1s and 876000h0m0s`,
 		"job_memory = 1k":                       `FILE:1: job_memory: "1k" is not between 8388608 and 1125899906842624 bytes`,
+		"retention_rows = -1":                   `FILE:1: retention_rows: "-1" is not a whole number from 0 to 1000000000`,
+		"retention_rows = 10,000":               `FILE:1: retention_rows: "10,000" is not a whole number from 0 to 1000000000`,
+		"retention_size = 1k":                   `FILE:1: retention_size: "1k" is not between 1048576 and 1125899906842624 bytes`,
+		"output_size = 50 GB more":              `FILE:1: output_size: "50 GB more" is not a size like 256M, 1G or a number of bytes`,
+		"output_size = 64M":                     `FILE:1: output_size: 67108864 bytes for all jobs are less than the 104857600 that max_output gives to one: raise it, or lower max_output`,
 		"max_body = lots":                       `FILE:1: max_body: "lots" is not a size like 256M, 1G or a number of bytes`,
 		"isolation = Fork":                      `FILE:1: isolation: "Fork" is not one of: fork, pool, spawn`,
 		"listen = 7000":                         `FILE:1: listen: "7000" is not HOST:PORT, like 127.0.0.1:7000`,

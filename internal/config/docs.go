@@ -36,6 +36,9 @@ What a job finds in its environment (` + "`DISTRO_JOB_ID`, `DISTRO_QUEUE`, `DIST
 	b.WriteString(`
 Times are written as ` + "`90s`, `2h10m20s`, `30d` or `1d12h`" + `; a plain number counts seconds. Sizes are written as
 ` + "`256M` or `1G`" + `, in powers of 1024; a plain number counts bytes.
+
+Of history and output the oldest goes as soon as one of their limits is passed, and never what belongs to a job that
+runs. What goes of history leaves room in its database for what comes; the file of SQLite does not get smaller.
 `)
 	return b.String()
 }

@@ -75,8 +75,20 @@ func storage() []Setting {
 		value:   path("folder", true, func(c *Config) *string { return &c.DataDir }),
 	}, {
 		Name: "retention", initial: "30d",
-		Meaning: "how long the history of a job is kept",
+		Meaning: "how long the history and the output of a job are kept; 0 keeps them however old they are",
 		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.Retention }),
+	}, {
+		Name: "retention_rows", initial: "10000000",
+		Meaning: "attempts that history holds at most: the oldest go before their `retention` is over; 0 sets no limit",
+		value:   whole(0, 1_000_000_000, func(c *Config) *int { return &c.RetentionRows }),
+	}, {
+		Name: "retention_size", initial: "10G",
+		Meaning: "what the attempts in history take at most, about: the oldest go before their `retention` is over; 0 sets no limit",
+		value:   size(1<<20, 1<<50, true, func(c *Config) *int64 { return &c.RetentionSize }),
+	}, {
+		Name: "output_size", initial: "20G",
+		Meaning: "what the output of all jobs takes at most: the oldest goes before its `retention` is over; 0 sets no limit",
+		value:   size(1<<20, 1<<50, true, func(c *Config) *int64 { return &c.OutputSize }),
 	}}
 }
 

@@ -15,12 +15,13 @@ type History interface {
 }
 
 const (
-	trimEvery = 5 * time.Minute
-	trimLimit = 500                   // executions a step: others write in between
-	trimRest  = 50 * time.Millisecond // between two steps
+	trimEvery = time.Minute
+	trimLimit = 500                  // executions a step: others write in between
+	trimRest  = 5 * time.Millisecond // between two steps, at least
 )
 
-// trim keeps history within its retention.
+// trim keeps history within its retention. While there is much to delete it
+// rests as long as it works, so that half of the time is left to who writes.
 func (s *Scheduler) trim(ctx context.Context) {
 	failed := false
 	for wait := time.Duration(0); ; {
@@ -29,6 +30,7 @@ func (s *Scheduler) trim(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
+		began := time.Now()
 		deleted, more, err := s.opts.History.Trim(ctx, s.opts.Keep, trimLimit)
 		switch {
 		case ctx.Err() != nil:
@@ -40,7 +42,7 @@ func (s *Scheduler) trim(ctx context.Context) {
 		}
 		failed = err != nil
 		if wait = trimEvery; more && err == nil {
-			wait = trimRest
+			wait = max(time.Since(began), trimRest)
 		}
 	}
 }

@@ -20,7 +20,7 @@ type Options struct {
 	Output    *output.Store // nil: there is none to prune, nor artifacts
 	Clock     broker.Clock
 	Artifacts string          // folder of the files that jobs left; empty: none
-	Retention time.Duration   // how long these and the output of a job are kept after the last change
+	Retention time.Duration   // how long these and the output of a job are kept after the last change; 0: for ever
 	MaxOutput int64           // bytes that the output of all jobs may take; 0: no limit
 	History   History         // nil: there is none to trim
 	Keep      store.Retention // what is kept of it
@@ -49,7 +49,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	var duties sync.WaitGroup
 	duties.Go(func() { s.sweep(ctx) })
 	if s.opts.Output != nil {
-		duties.Go(func() { s.prune(ctx) })
+		if s.opts.Retention > 0 {
+			duties.Go(func() { s.prune(ctx) })
+		}
 		if s.opts.MaxOutput > 0 {
 			duties.Go(func() { s.fit(ctx) })
 		}

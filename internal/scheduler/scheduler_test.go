@@ -156,7 +156,7 @@ func TestTheOldestOutputIsDeletedWhenAllOfItIsTooMuch(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- scheduler.New(scheduler.Options{
-			Broker: &due{sooner: make(chan struct{})}, Output: printed, Clock: clock{}, Retention: time.Hour, MaxOutput: 15_000,
+			Broker: &due{sooner: make(chan struct{})}, Output: printed, Clock: clock{}, MaxOutput: 15_000, // and however old it is
 		}).Run(ctx)
 	}()
 	tick := time.NewTicker(time.Millisecond)
