@@ -158,6 +158,52 @@ func TestAnOperationActsOnNothingButWhatItsSearchMeans(t *testing.T) {
 	}
 }
 
+// narrow is history that has no room for some attempts to save an operation.
+type narrow struct {
+	*store.Store
+	refusals int
+}
+
+func (n *narrow) SaveOperation(ctx context.Context, o store.Operation) (store.Operation, error) {
+	if n.refusals > 0 {
+		n.refusals--
+		return store.Operation{}, fmt.Errorf("save: %w", store.ErrFull)
+	}
+	return n.Store.SaveOperation(ctx, o)
+}
+
+func TestAnOperationCountsWhatItDidWhileHistoryHasNoRoom(t *testing.T) {
+	t.Parallel()
+	_, history := remembering(t)
+	n := &narrow{Store: history}
+	s := setup(t, open(t), func(o *service.Options) { o.History = n })
+	const jobs = 300 // two steps
+	for range jobs {
+		s.enqueue(service.Request{})
+	}
+	begun, err := s.StartOperation(t.Context(), "", broker.ActionCancel, service.Selection{Status: distro.StatusQueued}, "ana")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.refusals = 2
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.RunOperations(ctx) }()
+	var o service.Operation
+	for end := time.Now().Add(time.Minute); o.EndedAt.IsZero() && time.Now().Before(end); {
+		if o, err = s.Operation(t.Context(), begun.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if o.State != store.OperationDone || o.Done != jobs || o.Skipped+o.Failed != 0 {
+		t.Errorf("operation: %+v", o)
+	}
+}
+
 func TestASearchThatMeansTooManyNamesIsRefused(t *testing.T) {
 	t.Parallel()
 	s, history := remembering(t)

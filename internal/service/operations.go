@@ -238,6 +238,7 @@ func showOperation(o store.Operation) Operation {
 const (
 	operationStep  = 200         // jobs between two notes of the progress
 	lookForOthers  = time.Minute // operations that another process left
+	firstPause     = 100 * time.Millisecond
 	afterTrouble   = 2 * time.Second
 	maxOperationOf = 1 << 30
 )
@@ -282,7 +283,7 @@ func (s *Service) carryOut(ctx context.Context, o store.Operation) error {
 	}
 	for !o.CancelRequested {
 		ids, next, err := s.selectStep(ctx, sel, o.Cursor, operationStep)
-		if code := distro.ErrorCode(err); err != nil && code != distro.CodeUnavailable {
+		if err != nil && !passes(err) {
 			return s.endOperation(ctx, o, store.OperationFailed, err.Error())
 		}
 		if err == nil {
@@ -295,7 +296,7 @@ func (s *Service) carryOut(ctx context.Context, o store.Operation) error {
 			o.Total = o.Done + o.Skipped + o.Failed
 			return s.endOperation(ctx, o, store.OperationDone, o.Sample)
 		}
-		saved, err := s.opts.History.SaveOperation(ctx, o)
+		saved, err := s.saveOperation(ctx, o)
 		if err != nil {
 			return err
 		}
@@ -306,12 +307,38 @@ func (s *Service) carryOut(ctx context.Context, o store.Operation) error {
 
 func (s *Service) endOperation(ctx context.Context, o store.Operation, state store.OperationState, sample string) error {
 	o.State, o.Sample, o.EndedAt = state, sample, s.opts.Now().UTC()
-	if _, err := s.opts.History.SaveOperation(ctx, o); err != nil {
+	if _, err := s.saveOperation(ctx, o); err != nil {
 		return err
 	}
 	s.opts.Logger.InfoContext(ctx, "operation ended", "operation", o.ID, "action", o.Action, "state", string(state),
 		"done", o.Done, "skipped", o.Skipped, "failed", o.Failed)
 	return nil
+}
+
+// passes reports whether an error that clients would be told is of a kind that
+// passes: later the same may go well.
+func passes(err error) bool {
+	code := distro.ErrorCode(err)
+	return code == distro.CodeUnavailable || code == distro.CodeFull
+}
+
+// saveOperation keeps the progress of an operation, and tries on while history
+// cannot take it. The step that was done last is not in it yet: whoever began
+// there again would find its jobs acted on, and count them as skipped.
+func (s *Service) saveOperation(ctx context.Context, o store.Operation) (store.Operation, error) {
+	for pause := firstPause; ; pause = min(2*pause, afterTrouble) {
+		saved, err := s.opts.History.SaveOperation(ctx, o)
+		if err == nil || ctx.Err() != nil || !passes(historyFault(err)) {
+			return saved, err
+		}
+		if pause == firstPause {
+			s.opts.Logger.WarnContext(ctx, "the progress of an operation cannot be saved now; trying on", "operation", o.ID, "reason", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
 }
 
 // actOnStep acts on some jobs and counts what came of it.
