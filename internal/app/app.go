@@ -67,7 +67,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 		Version: opts.Version, Queues: opts.Config.Queues, Logger: opts.Logger,
 	})}
 	if err := a.open(ctx); err != nil {
-		return nil, errors.Join(err, a.closers.close())
+		return nil, errors.Join(explainFull(err, opts.Config), a.closers.close())
 	}
 	return a, nil
 }
@@ -329,6 +329,11 @@ func (a *App) ready(ctx context.Context) error {
 	defer cancel()
 	if _, err := a.queue.Get(ctx, []string{"-"}); err != nil {
 		return &distro.Error{Code: distro.CodeUnavailable, Message: "the queue cannot be reached", Err: err}
+	}
+	if a.queue.full != nil && a.queue.full() {
+		if err := findRoom(a.opts.Config.DataDir); err != nil {
+			return &distro.Error{Code: distro.CodeFull, Message: "there is no room left to store jobs; free some disk space", Err: err}
+		}
 	}
 	return nil
 }

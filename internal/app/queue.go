@@ -23,6 +23,7 @@ type queue struct {
 	output transit        // from workers on other hosts; nil: there are none
 	stock  recorder.Stock // finds what workers of RQ's own do; nil: there are none
 	where  string         // address of the Redis
+	full   func() bool    // the last change found no room on the disk of data_dir; nil: nothing is kept there
 	close  func() error
 }
 
@@ -55,7 +56,7 @@ func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, log *
 	if err != nil {
 		return queue{}, fmt.Errorf("open the queue: %w", err)
 	}
-	return queue{Broker: b, close: b.Close}, nil
+	return queue{Broker: b, close: b.Close, full: b.Full}, nil
 }
 
 // openRedis opens a queue on Redis and logs what an operator should know of

@@ -55,7 +55,8 @@ type Broker struct {
 // Open opens or makes the database of opts.Path, which the caller owns. All
 // claims it finds belong to an owner that is dead, whose processes the caller
 // has ended: they are rescued, and its workers forgotten, before Open returns.
-// A database of a newer Distro is refused. ctx bounds the opening only.
+// Where the disk has no room for that it is ErrFull. A database of a newer
+// Distro is refused. ctx bounds the opening only.
 func Open(ctx context.Context, opts Options) (*Broker, error) {
 	opts = opts.withDefaults()
 	if opts.Path == "" {
@@ -63,7 +64,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 	}
 	b, err := open(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("open queue %q: %w", opts.Path, err)
+		return nil, fmt.Errorf("open queue %q: %w", opts.Path, classify(err))
 	}
 	return b, nil
 }
@@ -103,6 +104,11 @@ func (b *Broker) Close() error {
 	}
 	return nil
 }
+
+// Full reports whether the last call that was to change something answered
+// ErrFull. It asks nobody: only the next such call tells whether there is room
+// again.
+func (b *Broker) Full() bool { return b.writer.full.Load() }
 
 // read runs fn, which does what, on one snapshot of the database.
 func (b *Broker) read(ctx context.Context, what string, fn func(*sql.Tx) error) error {

@@ -49,7 +49,7 @@ func (t *txn) exchange(ctx context.Context, req *broker.ExchangeRequest, reply *
 			return fmt.Errorf("settle job %q: %w", s.JobID, err)
 		}
 		if status == broker.SettleDone {
-			wk.countEnd(s.Result.Outcome)
+			t.settled = append(t.settled, settled{wk, s.Result.Outcome})
 		}
 		reply.Settled = append(reply.Settled, status)
 	}

@@ -329,11 +329,17 @@ func TestAFullDatabaseAnswersErrFullUntilThereIsRoom(t *testing.T) {
 		t.Errorf("settle: got %v, %v", answers, err)
 	}
 	wg.Wait()
+	if _, err := b.Enqueue(t.Context(), []distro.Job{large("refused")}); !errors.Is(err, broker.ErrFull) || !b.Full() {
+		t.Errorf("got %v, want ErrFull; it says that it is full: %t", err, b.Full())
+	}
 	if _, err := b.Act(t.Context(), broker.ActionDelete, stored[:2]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Enqueue(t.Context(), []distro.Job{large("again")}); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+	if b.Full() {
+		t.Error("it says that it is full, with room again")
 	}
 }
 
@@ -381,6 +387,9 @@ func TestAFailedOperationLeavesItsNeighboursAndTheStateAlone(t *testing.T) {
 			wg.Wait()
 			if got := statuses(t, b, "a", "b", "c", "good-0", "good-19", "with-3", "poison-3"); got != "started started queued queued queued - -" {
 				t.Errorf("statuses: %s", got)
+			}
+			if workers, err := b.Workers(t.Context()); err != nil || len(workers) != 1 || workers[0].Finished != 0 {
+				t.Errorf("workers: %+v, %v, want one that ended nothing", workers, err)
 			}
 			answers, err := settle(t.Context(), b, claims[0], claims[0])
 			if diff := cmp.Diff([]broker.SettleStatus{broker.SettleDone, broker.SettleAlready}, answers); diff != "" || err != nil {

@@ -120,6 +120,9 @@ func (s *signals) close() {
 // publish makes known what t committed.
 func (t *txn) publish() {
 	w, s := t.w, t.w.signals
+	for _, end := range t.settled {
+		end.count()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.fresh {

@@ -29,7 +29,8 @@ type txn struct {
 	// For the signals, after the commit.
 	queues    map[int64]bool  // that gained or lost waiting jobs
 	holders   map[string]bool // workers whose stops changed
-	due       int64           // earliest due time of what was scheduled after the last sweep; 0: nothing was
+	settled   []settled
+	due       int64 // earliest due time of what was scheduled after the last sweep; 0: nothing was
 	swept     bool
 	sweptNext int64 // what the last sweep said of the earliest due time
 }

@@ -16,11 +16,18 @@ type worker struct {
 	beat uint64
 }
 
-// countEnd counts an attempt that the worker ended.
-func (wk *worker) countEnd(o distro.Outcome) {
-	wk.Finished++
-	if o != distro.OutcomeFinished {
-		wk.Failed++
+// settled is an attempt that a worker ended. It counts when it is committed: a
+// transaction that fails is tried again.
+type settled struct {
+	by      *worker
+	outcome distro.Outcome
+}
+
+// count counts it for its worker.
+func (s settled) count() {
+	s.by.Finished++
+	if s.outcome != distro.OutcomeFinished {
+		s.by.Failed++
 	}
 }
 

@@ -35,6 +35,7 @@ type writer struct {
 	ops      chan *op
 	closing  chan struct{}
 	gone     chan struct{}
+	full     atomic.Bool // the last transaction that was to change something found no room
 
 	// Of the writer's goroutine, and of Open before it starts.
 	conn       *sql.Conn
@@ -181,7 +182,9 @@ func (w *writer) serve(ctx context.Context, ops []*op) {
 		return
 	}
 	for _, o := range ops {
-		o.err = classify(err)
+		if o.err = classify(err); errors.Is(o.err, broker.ErrFull) {
+			w.full.Store(true)
+		}
 		close(o.done)
 	}
 }
@@ -202,6 +205,9 @@ func (w *writer) transact(ctx context.Context, ops []*op) error {
 	}
 	if err := t.commit(ctx); err != nil {
 		return t.rollback(ctx, err)
+	}
+	if t.began {
+		w.full.Store(false)
 	}
 	t.publish()
 	return nil
