@@ -39,7 +39,8 @@ func everyMethod(ctx context.Context, s *store.Store) map[string]error {
 
 func TestAnOutageOfPostgreSQLEndsByItself(t *testing.T) {
 	t.Parallel()
-	pg := pgtest.Start(t)
+	// Else a server that is killed soon has not written down yet that there are tables.
+	pg := pgtest.Start(t, "-c", "synchronous_commit=on")
 	s := open(t, store.Options{URL: pg.DB(t), Timeout: 2 * time.Second})
 	up := func() {
 		t.Helper()
