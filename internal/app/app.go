@@ -93,7 +93,7 @@ func (a *App) open(ctx context.Context) error {
 	if err := python.EndLeftovers(ctx, cfg.DataDir); err != nil {
 		return err
 	}
-	queue, err := openQueue(ctx, cfg, clock, log)
+	queue, err := openQueue(ctx, cfg, clock, a.metrics, log)
 	if err != nil {
 		return err
 	}

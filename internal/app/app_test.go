@@ -89,7 +89,9 @@ func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%s, %v", response.Status, err)
 	}
-	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} 1`} {
+	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} 1`,
+		`distro_database_seconds_count{database="queue",operation="read",outcome="ok"} `, `distro_database_seconds_count{database="history",operation="read",outcome="ok"} `,
+	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("there is no %s in\n%s", want, text)
 		}

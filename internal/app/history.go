@@ -14,7 +14,7 @@ import (
 func (a *App) openHistory(ctx context.Context) (err error) {
 	cfg, log := a.opts.Config, a.opts.Logger
 	a.history, err = store.Open(ctx, store.Options{
-		Path: filepath.Join(cfg.DataDir, "history.db"), URL: cfg.PostgreURL, Logger: log,
+		Path: filepath.Join(cfg.DataDir, "history.db"), URL: cfg.PostgreURL, Logger: log, Observe: a.metrics.Database("history"),
 	})
 	if err != nil {
 		return err

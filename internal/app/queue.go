@@ -11,6 +11,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/config"
+	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/recorder"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/shipping"
@@ -43,7 +44,7 @@ func (q queue) arrivals() service.Arrivals {
 }
 
 // openQueue opens the queue that the settings name.
-func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, log *slog.Logger) (queue, error) {
+func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, measured *metrics.Metrics, log *slog.Logger) (queue, error) {
 	if cfg.RedisURL != "" {
 		return openRedis(ctx, redisbroker.Options{
 			URL: cfg.RedisURL, Clock: clock, Schedule: cfg.Queues, Queues: cfg.Queues, Feed: true, Logger: log,
@@ -52,7 +53,9 @@ func openQueue(ctx context.Context, cfg config.Config, clock broker.Clock, log *
 	if line := ForgottenRedis(ctx, cfg, LocalRedis); line != "" {
 		log.WarnContext(ctx, line)
 	}
-	b, err := sqlitebroker.Open(ctx, sqlitebroker.Options{Path: filepath.Join(cfg.DataDir, "queue.db"), Clock: clock, Logger: log})
+	b, err := sqlitebroker.Open(ctx, sqlitebroker.Options{
+		Path: filepath.Join(cfg.DataDir, "queue.db"), Clock: clock, Logger: log, Observe: measured.Database("queue"),
+	})
 	if err != nil {
 		return queue{}, fmt.Errorf("open the queue: %w", err)
 	}

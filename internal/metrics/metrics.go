@@ -46,6 +46,7 @@ type Metrics struct {
 	executions *prometheus.CounterVec
 	wait, run  *prometheus.HistogramVec
 	calls      *prometheus.HistogramVec
+	databases  *prometheus.HistogramVec
 }
 
 // New returns Metrics that count from zero.
@@ -77,6 +78,11 @@ func New(opts Options) *Metrics {
 			Help:    "How long calls of the queue took, by operation and outcome; the wait for work is none.",
 			Buckets: []float64{.0002, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"operation", "outcome"}),
+		databases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "distro_database_seconds",
+			Help:    "How long reads and writes of the databases took, by outcome; a write is a transaction with its commit.",
+			Buckets: []float64{.0002, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15},
+		}, []string{"database", "operation", "outcome"}),
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "distro_build_info",
@@ -85,7 +91,7 @@ func New(opts Options) *Metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		m.executions, m.wait, m.run, m.calls, build,
+		m.executions, m.wait, m.run, m.calls, m.databases, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/metrics"
+	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -260,6 +263,42 @@ func TestCallsOfTheQueueAreMeasuredByOutcome(t *testing.T) {
 	}
 }
 
+func TestOperationsOfDatabasesAreMeasuredByOutcome(t *testing.T) {
+	t.Parallel()
+	m := metrics.New(metrics.Options{})
+	file, err := sqldb.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "small.db"), sqldb.Options{
+		Migrations: fstest.MapFS{"00001_t.sql": {Data: []byte("-- +goose Up\nCREATE TABLE t (data BLOB NOT NULL);\n")}},
+		MaxBytes:   1 << 20, Observe: m.Database("history"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	insert := func(ctx context.Context, bytes int) {
+		_ = file.Write(ctx, func(ctx context.Context, tx *sqldb.Tx) error {
+			_, err := tx.Exec(ctx, "INSERT INTO t VALUES ($1)", make([]byte, bytes))
+			return err
+		})
+	}
+	insert(t.Context(), 1)
+	insert(t.Context(), 2<<20)
+	insert(gone, 1)
+	_ = file.Row(t.Context(), "SELECT count(*) FROM t", nil, new(int))
+	_ = file.Row(t.Context(), "SELECT nonsense", nil, new(int))
+	for _, err := range []error{context.DeadlineExceeded, io.ErrUnexpectedEOF} {
+		m.Database("history")("read", 3*time.Second, err)
+	}
+	got := scrape(t, m.Handler(metrics.Sources{Queue: &queue{}, Clock: noon()}))
+	const count = `distro_database_seconds_count{database="history",operation=`
+	has(t, got,
+		count+`"write",outcome="ok"} 1`, count+`"write",outcome="full"} 1`, count+`"write",outcome="canceled"} 1`,
+		count+`"read",outcome="ok"} 1`, count+`"read",outcome="error"} 1`, count+`"read",outcome="timeout"} 1`, count+`"read",outcome="unavailable"} 1`,
+		`distro_database_seconds_sum{database="history",operation="read",outcome="timeout"} 3`,
+	)
+}
+
 // callAll calls every method of a broker once.
 func callAll(t *testing.T, b broker.Broker) {
 	t.Helper()
@@ -321,6 +360,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	m := metrics.New(metrics.Options{})
 	m.Observe(ended("f"))
 	_, _ = m.Broker(answers{}).Get(t.Context(), nil)
+	m.Database("queue")("write", time.Second, nil)
 	got := scrape(t, m.Handler(metrics.Sources{Queue: twoQueues(), Clock: noon(), Worker: "w", Slots: func() (int, int) { return 1, 0 }}))
 
 	served := map[string]metric{}
@@ -350,7 +390,7 @@ func TestEveryMetricIsDocumented(t *testing.T) {
 	if diff := cmp.Diff(documented, served); diff != "" {
 		t.Errorf("docs/metrics.md differs from what is served (-documented +served):\n%s", diff)
 	}
-	if len(served) != 12 {
+	if len(served) != 13 {
 		t.Errorf("metrics: %q", slices.Sorted(maps.Keys(served)))
 	}
 }

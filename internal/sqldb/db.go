@@ -24,6 +24,10 @@ type Options struct {
 	Table      string        // where goose keeps which of them are applied; default: goose_db_version
 	Timeout    time.Duration // of one transaction or query; default: 15 s
 	MaxBytes   int64         // SQLite: the file grows to this size at most; default: what the disk holds
+
+	// Observe hears how long each query ("read") and each transaction ("write")
+	// took, the wait for its turn included. Default: nobody does.
+	Observe func(operation string, took time.Duration, err error)
 }
 
 func (o Options) withDefaults() Options {
@@ -33,6 +37,9 @@ func (o Options) withDefaults() Options {
 	if o.Timeout <= 0 {
 		o.Timeout = 15 * time.Second
 	}
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration, error) {}
+	}
 	return o
 }
 
@@ -40,6 +47,7 @@ func (o Options) withDefaults() Options {
 type DB struct {
 	engine  Engine
 	timeout time.Duration
+	observe func(operation string, took time.Duration, err error)
 	write   writer
 	read    *sql.DB
 	closers []func() error
@@ -77,17 +85,23 @@ func (d *DB) WriteSynced(ctx context.Context, run func(context.Context, *Tx) err
 }
 
 func (d *DB) transact(ctx context.Context, synced bool, run func(context.Context, *Tx) error) error {
-	limited, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	return timely(ctx, limited, d.write.transact(limited, synced, run))
+	return d.measure(ctx, "write", func(ctx context.Context) error { return d.write.transact(ctx, synced, run) })
 }
 
 // Query runs a statement that reads, and calls each for every row, with the
 // row in dest.
 func (d *DB) Query(ctx context.Context, text string, args, dest []any, each func() error) error {
+	return d.measure(ctx, "read", func(ctx context.Context) error { return query(ctx, d.read, text, args, dest, each) })
+}
+
+// measure runs an operation for as long as it may take.
+func (d *DB) measure(ctx context.Context, operation string, run func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	return timely(ctx, limited, query(limited, d.read, text, args, dest, each))
+	began := time.Now()
+	err := timely(ctx, limited, run(limited))
+	d.observe(operation, time.Since(began), err)
+	return err
 }
 
 // Row runs a statement that reads one row into dest. Without a row it answers

@@ -59,7 +59,7 @@ func OpenPostgres(ctx context.Context, url string, opts Options) (*DB, error) {
 			config.Database, at, config.User, advice(err), err), write.Close(), read.Close())
 	}
 	return &DB{
-		engine: Postgres, timeout: opts.Timeout, write: pool{write}, read: read,
+		engine: Postgres, timeout: opts.Timeout, observe: opts.Observe, write: pool{write}, read: read,
 		closers: []func() error{read.Close, write.Close},
 	}, nil
 }

@@ -59,7 +59,7 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err := read.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, read.Close(), w.close())
 	}
-	return &DB{engine: SQLite, timeout: opts.Timeout, write: w, read: read, closers: []func() error{read.Close, w.close}}, nil
+	return &DB{engine: SQLite, timeout: opts.Timeout, observe: opts.Observe, write: w, read: read, closers: []func() error{read.Close, w.close}}, nil
 }
 
 // sqliteSource is path as a URI, so that no character of it means anything.

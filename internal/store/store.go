@@ -44,6 +44,10 @@ type Options struct {
 	MaxBytes int64            // SQLite: the file grows to this size at most, then ErrFull; default: what the disk holds
 	Now      func() time.Time // default: time.Now
 	Logger   *slog.Logger     // default: discards
+
+	// Observe hears how long each query ("read") and each transaction ("write")
+	// of the database took. Default: nobody does.
+	Observe func(operation string, took time.Duration, err error)
 }
 
 func (o Options) withDefaults() Options {
@@ -83,7 +87,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
-	settings := sqldb.Options{Migrations: files, Table: "distro_versions", Timeout: opts.Timeout, MaxBytes: opts.MaxBytes}
+	settings := sqldb.Options{Migrations: files, Table: "distro_versions", Timeout: opts.Timeout, MaxBytes: opts.MaxBytes, Observe: opts.Observe}
 	var db *sqldb.DB
 	if opts.URL != "" {
 		db, err = sqldb.OpenPostgres(ctx, opts.URL, settings)

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
@@ -32,6 +33,12 @@ type Options struct {
 	FeedKeep int          // newest entries of the change feed that sweeping leaves; default: 100,000
 	MaxBytes int64        // the database file grows to this size at most, then ErrFull; default: what the disk holds
 	Logger   *slog.Logger // default: none
+
+	// Observe hears how long each snapshot that was read ("read") and each
+	// transaction that was to change something ("write") took; many calls share
+	// one. It is called by one goroutine at a time for writes, by many for reads.
+	// Default: nobody does.
+	Observe func(operation string, took time.Duration, err error)
 }
 
 func (o Options) withDefaults() Options {
@@ -40,12 +47,16 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Observe == nil {
+		o.Observe = func(string, time.Duration, error) {}
+	}
 	return o
 }
 
 // Broker is the embedded broker.Broker. Make it with Open.
 type Broker struct {
 	readers *sql.DB // read-only, never waits for the writer
+	observe func(operation string, took time.Duration, err error)
 	names   *names
 	signals *signals
 	writer  *writer
@@ -78,7 +89,7 @@ func open(ctx context.Context, opts Options) (*Broker, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close(), db.Close())
 	}
-	b := &Broker{readers: readers, names: newNames(), signals: newSignals()}
+	b := &Broker{readers: readers, observe: opts.Observe, names: newNames(), signals: newSignals()}
 	b.writer = newWriter(conn, opts, b.names, b.signals)
 	// The writer works on until Close, however long ctx lasts.
 	writing := context.WithoutCancel(ctx)
@@ -112,12 +123,14 @@ func (b *Broker) Full() bool { return b.writer.full.Load() }
 
 // read runs fn, which does what, on one snapshot of the database.
 func (b *Broker) read(ctx context.Context, what string, fn func(*sql.Tx) error) error {
+	began := time.Now()
 	tx, err := b.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err == nil {
 		err = fn(tx)
 		// Rolling back a read that failed adds nothing to know.
 		_ = tx.Rollback()
 	}
+	b.observe("read", time.Since(began), err)
 	if err != nil && b.writer.stopped() {
 		return broker.ErrClosed
 	}

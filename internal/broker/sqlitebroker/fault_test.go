@@ -343,6 +343,37 @@ func TestAFullDatabaseAnswersErrFullUntilThereIsRoom(t *testing.T) {
 	}
 }
 
+func TestReadsAndTransactionsAreObserved(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	seen := map[string]int{}
+	b := mustOpen(t, sqlitebroker.Options{
+		Path: filepath.Join(t.TempDir(), "queue.db"), MaxBytes: 1 << 20,
+		Observe: func(operation string, took time.Duration, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			seen[fmt.Sprint(operation, " ", err == nil, " ", took > 0)]++
+		},
+	})
+	enqueue(t, b, "a")
+	large := newJob("large")
+	large.Payload.Data = make([]byte, 2<<20)
+	if _, err := b.Enqueue(t.Context(), []distro.Job{large}); !errors.Is(err, broker.ErrFull) {
+		t.Errorf("got %v, want ErrFull", err)
+	}
+	if _, err := b.Workers(t.Context()); err != nil { // changes nothing
+		t.Error(err)
+	}
+	if _, err := b.Get(t.Context(), []string{"a"}); err != nil {
+		t.Error(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if diff := cmp.Diff(map[string]int{"write true true": 1, "write false true": 1, "read true true": 1}, seen); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+}
+
 // Triggers make single statements fail, which nothing else does at will.
 func TestAFailedOperationLeavesItsNeighboursAndTheStateAlone(t *testing.T) {
 	t.Parallel()

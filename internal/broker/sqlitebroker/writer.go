@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
@@ -32,6 +33,7 @@ type writer struct {
 	names    *names
 	signals  *signals
 	feedKeep int64
+	observe  func(operation string, took time.Duration, err error)
 	ops      chan *op
 	closing  chan struct{}
 	gone     chan struct{}
@@ -45,7 +47,7 @@ type writer struct {
 
 func newWriter(conn *sql.Conn, opts Options, names *names, signals *signals) *writer {
 	return &writer{
-		clock: opts.Clock, logger: opts.Logger, names: names, signals: signals, feedKeep: int64(opts.FeedKeep),
+		clock: opts.Clock, logger: opts.Logger, names: names, signals: signals, feedKeep: int64(opts.FeedKeep), observe: opts.Observe,
 		ops: make(chan *op, maxGroup), closing: make(chan struct{}), gone: make(chan struct{}),
 		conn: conn, statements: map[string]*sql.Stmt{},
 		state: state{workers: map[string]*worker{}},
@@ -182,9 +184,7 @@ func (w *writer) serve(ctx context.Context, ops []*op) {
 		return
 	}
 	for _, o := range ops {
-		if o.err = classify(err); errors.Is(o.err, broker.ErrFull) {
-			w.full.Store(true)
-		}
+		o.err = classify(err)
 		close(o.done)
 	}
 }
@@ -197,8 +197,28 @@ func (w *writer) transact(ctx context.Context, ops []*op) error {
 		}
 	}
 	t := &txn{w: w}
+	began := time.Now()
+	err := t.perform(ctx, ops)
+	if t.began {
+		w.observe("write", time.Since(began), err)
+	}
+	if err != nil {
+		if errors.Is(classify(err), broker.ErrFull) {
+			w.full.Store(true)
+		}
+		return err
+	}
+	if t.began {
+		w.full.Store(false)
+	}
+	t.publish()
+	return nil
+}
+
+// perform runs ops and commits, or rolls back.
+func (t *txn) perform(ctx context.Context, ops []*op) error {
 	for _, o := range ops {
-		t.now = micros(w.clock.Now())
+		t.now = micros(t.w.clock.Now())
 		if err := o.run(ctx, t); err != nil {
 			return t.rollback(ctx, err)
 		}
@@ -206,10 +226,6 @@ func (w *writer) transact(ctx context.Context, ops []*op) error {
 	if err := t.commit(ctx); err != nil {
 		return t.rollback(ctx, err)
 	}
-	if t.began {
-		w.full.Store(false)
-	}
-	t.publish()
 	return nil
 }
 
