@@ -12,13 +12,26 @@ import (
 // attempt of each, and at the executions that history believes to run. Attempts
 // that were followed by another meanwhile are lost to it.
 func (r *Recorder) reconcile(ctx context.Context) error {
+	open, err := r.opts.History.Running(ctx, maxOpen)
+	if err != nil {
+		return fmt.Errorf("list open executions: %w", err)
+	}
+	horizon, err := r.opts.History.Horizon(ctx)
+	if err != nil {
+		return fmt.Errorf("find what history has forgotten: %w", err)
+	}
+	runs := map[key]bool{}
+	for _, e := range open {
+		runs[key{e.JobID, e.Run}] = true
+	}
+	isNews := func(e *distro.Execution) bool { return runs[key{e.JobID, e.Run}] || !forgotten(e, horizon) }
 	for _, status := range distro.Statuses() {
 		for cursor := ""; ; {
 			page, err := r.opts.Broker.List(ctx, broker.ListQuery{Status: status, Cursor: cursor, Limit: broker.MaxPage})
 			if err != nil {
 				return fmt.Errorf("list jobs that are %s: %w", status, err)
 			}
-			if err := r.recordLast(ctx, page.Jobs); err != nil {
+			if err := r.recordLast(ctx, page.Jobs, isNews); err != nil {
 				return err
 			}
 			if cursor = page.Next; cursor == "" {
@@ -29,8 +42,9 @@ func (r *Recorder) reconcile(ctx context.Context) error {
 	return r.closeLost(ctx)
 }
 
-// recordLast records the last attempt of jobs that have ended one.
-func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job) error {
+// recordLast records the last attempt of jobs that have ended one, where it is
+// news.
+func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job, isNews func(*distro.Execution) bool) error {
 	ids := make([]string, 0, len(listed))
 	for i := range listed {
 		if listed[i].Attempt > 0 {
@@ -44,6 +58,10 @@ func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job) error {
 	b := newBatch()
 	for i := range jobs {
 		if res := jobs[i].Result; res != nil && res.Run != "" && !(res.Stock && r.opts.Stock != nil) {
+			ended := distro.Execution{JobID: jobs[i].ID, Run: res.Run, EndedAt: res.EndedAt}
+			if !isNews(&ended) {
+				continue
+			}
 			e := b.of(key{jobs[i].ID, res.Run})
 			e.Stock = res.Stock
 			e.Queue, e.State, e.Attempt = jobs[i].Queue, distro.ExecutionState(res.Outcome), res.Attempt

@@ -30,6 +30,9 @@ type History interface {
 	Cursor(ctx context.Context, feed string) (string, error)
 	// Running returns executions that have not ended, the oldest first.
 	Running(ctx context.Context, limit int) ([]distro.Execution, error)
+	// Horizon says what was deleted because it was kept long enough: what ended
+	// before it and is not there. Zero: nothing was.
+	Horizon(ctx context.Context) (time.Time, error)
 	// Attempts returns the executions of a job.
 	Attempts(ctx context.Context, jobID string) ([]distro.Execution, error)
 }

@@ -29,6 +29,7 @@ type memory struct {
 	rows    map[string]distro.Execution
 	cursor  string
 	down    bool
+	horizon time.Time
 	refused int
 	changed chan struct{} // closed at each change
 }
@@ -93,6 +94,12 @@ func (m *memory) Cursor(context.Context, string) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.cursor, nil
+}
+
+func (m *memory) Horizon(context.Context) (time.Time, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.horizon, nil
 }
 
 func (m *memory) Running(context.Context, int) ([]distro.Execution, error) {
@@ -347,6 +354,13 @@ func TestAFeedThatWasTrimmedIsMadeUpForFromTheJobs(t *testing.T) {
 	if _, err := b.queue.Act(t.Context(), broker.ActionDelete, []string{"deleted"}); err != nil {
 		t.Fatal(err)
 	}
+	b.enqueue("forgotten", 0) // which was in history longer than that keeps anything
+	b.settle(b.begin(), distro.OutcomeFinished)
+	b.clock.Advance(time.Second)
+	b.history.horizon = b.clock.Now()
+	b.enqueue("young", 0)
+	b.clock.Advance(time.Second)
+	b.settle(b.begin(), distro.OutcomeFinished)
 	for n := range 200 { // the feed keeps 100 entries
 		b.enqueue(fmt.Sprint("filler-", n), 0)
 	}
@@ -354,7 +368,9 @@ func TestAFeedThatWasTrimmedIsMadeUpForFromTheJobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.start()
-	rows := b.await(map[string]distro.ExecutionState{"ends/token-1": distro.ExecutionFinished, "deleted/token-2": distro.ExecutionLost})
+	rows := b.await(map[string]distro.ExecutionState{
+		"ends/token-1": distro.ExecutionFinished, "deleted/token-2": distro.ExecutionLost, "young/token-4": distro.ExecutionFinished,
+	})
 	if got := rows["ends/token-1"]; got.Result.Text != "42" || got.Attempt != 1 {
 		t.Errorf("made up: %+v", got)
 	}

@@ -38,6 +38,8 @@ type stockWatch struct {
 	feed    string
 	since   time.Time         // what ended before history first looked is no news
 	pending []broker.StockRun // found and not recorded yet
+	caught  bool              // all that was there at the begin was found
+	fresh   bool              // pending was not there at the begin
 }
 
 // watchStock records what workers of RQ's own do, until ctx ends. What was
@@ -94,7 +96,8 @@ func (w *stockWatch) follow(ctx context.Context, went func()) error {
 		if look, err = w.opts.Stock.Look(ctx); err != nil {
 			return fmt.Errorf("look at what RQ's workers did: %w", err)
 		}
-		w.pending = look.Runs
+		w.pending, w.fresh = look.Runs, w.caught
+		w.caught = w.caught || !look.More
 	}
 }
 
@@ -134,6 +137,13 @@ func step(runs []broker.StockRun) int {
 
 // recordStock records what is news in runs, and tells of the ends in it.
 func (w *stockWatch) recordStock(ctx context.Context, runs []broker.StockRun) error {
+	var horizon time.Time
+	if !w.fresh {
+		var err error
+		if horizon, err = w.opts.History.Horizon(ctx); err != nil {
+			return fmt.Errorf("find what history has forgotten: %w", err)
+		}
+	}
 	var news []broker.StockRun
 	for len(runs) > 0 {
 		id := runs[0].Execution.JobID
@@ -145,7 +155,7 @@ func (w *stockWatch) recordStock(ctx context.Context, runs []broker.StockRun) er
 		if err != nil {
 			return fmt.Errorf("list the attempts of job %q: %w", id, err)
 		}
-		news = append(news, stockNews(known, runs[:n])...)
+		news = append(news, unforgotten(stockNews(known, runs[:n]), known, horizon)...)
 		runs = runs[n:]
 	}
 	if len(news) == 0 {
@@ -167,6 +177,20 @@ func (w *stockWatch) recordStock(ctx context.Context, runs []broker.StockRun) er
 		}
 	}
 	return nil
+}
+
+// unforgotten are the runs that history did not have and delete: RQ keeps jobs
+// that failed for a year, and whoever begins to look finds them all.
+func unforgotten(news []broker.StockRun, known []distro.Execution, horizon time.Time) []broker.StockRun {
+	return slices.DeleteFunc(news, func(run broker.StockRun) bool {
+		e := &run.Execution
+		return forgotten(e, horizon) && !slices.ContainsFunc(known, func(k distro.Execution) bool { return k.Run == e.Run })
+	})
+}
+
+// forgotten reports whether an attempt that is not in history has been there.
+func forgotten(e *distro.Execution, horizon time.Time) bool {
+	return !e.EndedAt.IsZero() && e.EndedAt.Before(horizon)
 }
 
 // described is the execution of a run with what its job tells of the call.

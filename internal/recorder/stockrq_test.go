@@ -301,6 +301,18 @@ func TestKilledStoppedAndRetriedStockAttemptsAreRecordedOnce(t *testing.T) {
 	if diff := cmp.Diff(before, q.await(all)); diff != "" {
 		t.Errorf("it changed (-before +after):\n%s", diff)
 	}
+	// Of what history deletes nothing comes back but the last, which ended behind
+	// the begin of the newest that was deleted.
+	if _, _, err := q.history.Trim(t.Context(), store.Retention{MaxBytes: 1}, 100); err != nil {
+		t.Fatal(err)
+	}
+	forgetful := recorder.New(recorder.Options{History: q.history, Stock: q.broker.Stock()})
+	if err := forgetful.RecordStock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := q.history.Totals(t.Context()); n > 1 || err != nil {
+		t.Errorf("%d executions came back, %v", n, err)
+	}
 }
 
 func TestAJobThatStockAndDistroWorkersRunInTurnIsRecordedOncePerAttempt(t *testing.T) {

@@ -163,6 +163,9 @@ func TestTrimDeletesTheOldestInSmallSteps(t *testing.T) {
 			}
 		}
 		trim(store.Retention{}, 10, 0, false)
+		if at, err := s.Horizon(t.Context()); !at.IsZero() || err != nil {
+			t.Errorf("horizon %s, %v, before anything was deleted", at, err)
+		}
 		trim(store.Retention{MaxAge: 980 * time.Second}, 15, 15, true) // all before second 20
 		trim(store.Retention{MaxAge: 980 * time.Second}, 15, 4, false)
 		trim(store.Retention{MaxRows: 72}, 100, 10, false)
@@ -183,7 +186,18 @@ func TestTrimDeletesTheOldestInSmallSteps(t *testing.T) {
 				t.Errorf("%+v: %d found, want 71", f, len(got))
 			}
 		}
+		horizon := func(want int) {
+			t.Helper()
+			if at, err := s.Horizon(t.Context()); !at.Equal(finished(want).StartedAt.Truncate(time.Microsecond)) || err != nil {
+				t.Errorf("horizon %s, %v, want the start of execution %d", at, err, want)
+			}
+		}
+		horizon(30)
+		record(t, s, failed(5)) // it comes late
+		trim(store.Retention{MaxRows: 71}, 100, 1, false)
+		horizon(30)
 		trim(store.Retention{MaxRows: 1}, 100, 70, false)
+		horizon(100)
 		if n, _, err := s.Totals(t.Context()); n != 1 || err != nil {
 			t.Errorf("%d executions, %v, want the one that runs", n, err)
 		}

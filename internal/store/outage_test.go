@@ -19,6 +19,7 @@ import (
 func everyMethod(ctx context.Context, s *store.Store) map[string]error {
 	errs := map[string]error{"Record": s.Record(ctx, []distro.Execution{finished(1)}, "feed", "1")}
 	_, errs["Cursor"] = s.Cursor(ctx, "feed")
+	_, errs["Horizon"] = s.Horizon(ctx)
 	_, errs["Executions"] = s.Executions(ctx, store.Query{Filter: store.Or{store.Queues{"x"}, store.Arguments{Words: "x"}}})
 	_, _, errs["Count"] = s.Count(ctx, store.States{distro.ExecutionFailed})
 	_, _, errs["Totals"] = s.Totals(ctx)

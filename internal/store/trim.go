@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/distro-orchestrator/distro/internal/sqldb"
@@ -41,6 +42,9 @@ func (s *Store) Trim(ctx context.Context, keep Retention, limit int) (deleted in
 		if err := s.remove(ctx, tx, ids); err != nil {
 			return err
 		}
+		if err := moveHorizon(ctx, tx, ids); err != nil {
+			return fmt.Errorf("move the horizon: %w", err)
+		}
 		t := totals{executions: -int64(len(ids)), bytes: -sizes}
 		if err := t.write(ctx, tx); err != nil {
 			return fmt.Errorf("write totals: %w", err)
@@ -54,6 +58,41 @@ func (s *Store) Trim(ctx context.Context, keep Retention, limit int) (deleted in
 		return 0, false, wrap(err, "trim history")
 	}
 	return deleted, more, nil
+}
+
+// horizonFeed is the name under which the horizon stands among the cursors: it
+// is a position too, and no feed has this name.
+const horizonFeed = "horizon"
+
+// moveHorizon notes which executions were deleted, the oldest first.
+func moveHorizon(ctx context.Context, tx *sqldb.Tx, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	position := ""
+	err := tx.Query(ctx, "SELECT position FROM distro_cursors WHERE feed = $1", []any{horizonFeed}, []any{&position}, func() error { return nil })
+	if err != nil {
+		return err
+	}
+	before, _ := strconv.ParseInt(position, 10, 64) // nothing was deleted yet
+	_, err = tx.Exec(ctx, `INSERT INTO distro_cursors (feed, position) VALUES ($1, $2)
+		ON CONFLICT (feed) DO UPDATE SET position = excluded.position`, horizonFeed, strconv.FormatInt(max(before, ids[len(ids)-1]), 10))
+	return err
+}
+
+// Horizon is when the newest of the executions that Trim deleted began: what
+// ended before it and is not in history has been there. Zero: nothing was
+// deleted.
+func (s *Store) Horizon(ctx context.Context) (time.Time, error) {
+	position, err := s.Cursor(ctx, horizonFeed)
+	if err != nil || position == "" {
+		return time.Time{}, err
+	}
+	id, err := strconv.ParseInt(position, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the horizon: %w", err)
+	}
+	return moment(id >> ordinalBits), nil
 }
 
 // excess finds the oldest executions that are not kept.
