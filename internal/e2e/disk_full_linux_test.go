@@ -32,6 +32,9 @@ def waits(until):
         time.sleep(0.01)
     return "r" * 100_000
 
+def padded(pad):
+    pass
+
 def nothing():
     pass
 `
@@ -129,7 +132,7 @@ func (s *server) refusesForLackOfRoom(running string) {
 		"/api/v1/jobs": http.StatusOK, "/api/v1/jobs/" + running: http.StatusOK, "/api/v1/jobs/" + running + "/attempts": http.StatusOK,
 		"/api/v1/jobs/" + running + "/log": http.StatusOK, "/api/v1/queues": http.StatusOK, "/api/v1/workers": http.StatusOK,
 		"/api/v1/executions": http.StatusOK, "/api/v1/executions/count": http.StatusOK, "/api/v1/operations": http.StatusOK,
-		"/api/v1/automations": http.StatusOK, "/scheduler/modules": http.StatusOK,
+		"/api/v1/automations": http.StatusOK, "/api/v1/overview": http.StatusOK, "/scheduler/modules": http.StatusOK,
 	} {
 		status, text, err := s.try(http.MethodGet, path, "")
 		if err != nil || status != want {
@@ -286,4 +289,59 @@ func TestAServerThatStartsOnAFullDiskSaysSo(t *testing.T) {
 	if job := s.ended(id); job.Status != "finished" || job.Attempt != 2 {
 		t.Errorf("the job is %s, attempt %d", job.Status, job.Attempt)
 	}
+}
+
+// TestJobsGoOnWhileHistoryHasNoRoom has the queue's log grow before the disk is
+// full, so that the queue writes on in the room that it has.
+func TestJobsGoOnWhileHistoryHasNoRoom(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "workers = 1\nresult_ttl = 1h\n", map[string]string{"printing.py": printing})
+	d := smallDisk(s)
+	s.start()
+	log := func() int64 {
+		info, err := os.Stat(filepath.Join(s.dir, ".distro", "queue.db-wal"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	large := fmt.Sprintf(`{"function": "printing.padded", "kwargs": {"pad": %q}, "delay": "1h"}`, strings.Repeat("x", 500_000))
+	var size int64
+	for grown := true; grown; grown = log() > size || size < 8<<20 { // until it begins anew
+		size = log()
+		status, text := s.post("/api/v1/jobs", large)
+		var job httpapi.Job
+		if status != http.StatusCreated || json.Unmarshal([]byte(text), &job) != nil {
+			t.Fatal(status, text)
+		}
+		if status, text, err := s.try(http.MethodDelete, "/api/v1/jobs/"+job.ID, ""); err != nil || status/100 != 2 {
+			t.Fatal(status, text, err)
+		}
+	}
+	s.enqueue("printing.nothing", "", "")
+	s.remembered("", 1)
+	d.fill()
+	const jobs = 20
+	for range jobs {
+		if job := s.ended(s.enqueue("printing.nothing", "", "")); job.Status != "finished" {
+			t.Fatalf("a job is %s, %+v", job.Status, job.Failure)
+		}
+	}
+	var page httpapi.ExecutionPage
+	s.poll("it is known that history is behind", func() bool {
+		s.get("/api/v1/executions", &page)
+		return page.Behind != nil && len(page.Executions) <= 1+jobs
+	})
+	if len(page.Executions) > jobs {
+		t.Error("history had room")
+	}
+	d.free()
+	for _, e := range s.remembered("state:finished", 1+jobs) {
+		if e.Attempt != 1 || e.StartedAt == nil || e.EndedAt == nil {
+			t.Errorf("remembered: %+v", e)
+		}
+	}
+	s.remembered("", 1+jobs)
+	s.stop()
+	s.sound()
 }
