@@ -21,7 +21,7 @@ func rows() map[string]int {
 	return map[string]int{
 		"":                0,
 		"internal/broker": 1, "internal/config": 1, "internal/event": 1, "internal/output": 1,
-		"internal/pickle": 1, "internal/search": 1, "internal/service/jsonscan": 1, "internal/sqldb": 1,
+		"internal/pickle": 1, "internal/search": 1, "internal/service/jsonscan": 1, "internal/signature": 1, "internal/sqldb": 1,
 		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2,
 		"internal/store": 2, "internal/webhook": 2,
 		"internal/recorder": 3, "internal/scheduler": 3, "internal/service": 3, "internal/shipping": 3, "internal/worker": 3,
@@ -192,7 +192,7 @@ func TestTheRootImportsTheStandardLibraryOnly(t *testing.T) {
 // testModules are the modules that only tests use.
 func testModules() []string {
 	return []string{
-		"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "go.uber.org/goleak", "pgregory.net/rapid",
+		"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/santhosh-tekuri/jsonschema/v6", "go.uber.org/goleak", "pgregory.net/rapid",
 	}
 }
 

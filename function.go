@@ -1,5 +1,7 @@
 package distro
 
+import "slices"
+
 // Module is one Python file under modules_path.
 type Module struct {
 	Name      string // dotted, relative to modules_path
@@ -28,6 +30,13 @@ type Function struct {
 	Decorators []string // source text without "@"; a decorated signature is not binding
 	Parameters []Parameter
 	Returns    string // source text of the annotation
+}
+
+// Binding reports whether a call must fit the parameters. What a decorator other
+// than staticmethod leaves of a signature cannot be known, so a function that
+// has one takes any call.
+func (f Function) Binding() bool {
+	return !slices.ContainsFunc(f.Decorators, func(d string) bool { return d != "staticmethod" })
 }
 
 // ParameterKind is how Python takes an argument, by inspect's names.

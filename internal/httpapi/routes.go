@@ -320,6 +320,12 @@ func resumes(schemas huma.Registry, op *huma.Operation) {
 		&huma.Param{Name: "Last-Event-ID", In: "header", Description: "number of the last line that was received; wins over from", Schema: number})
 }
 
+// TransformSchema says that the schema of a function is an object.
+func (Function) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Properties["schema"].Type, s.Properties["schema"].AdditionalProperties = huma.TypeObject, true
+	return s
+}
+
 // TransformSchema describes the timeout, which may be a number too.
 func (NewJob) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	least := 1.0

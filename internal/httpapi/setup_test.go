@@ -62,12 +62,27 @@ func testCatalog() catalog {
 				{Name: "month", Kind: distro.PositionalOrKeyword, Annotation: "str"},
 				{Name: "limit", Kind: distro.KeywordOnly, Default: &none},
 			}},
+			{Name: "typed", Parameters: typedParameters()},
 			{Name: "Tools.clean", Line: 9, Decorators: []string{"staticmethod"}},
 			{Name: "anything", Parameters: []distro.Parameter{
 				{Name: "args", Kind: distro.VarPositional}, {Name: "kwargs", Kind: distro.VarKeyword},
 			}},
 		}},
 	}}
+}
+
+// typedParameters are of def typed(year: int, /, day: date, kinds: list[str]=[],
+// *, level: Literal['low', 'high'] | None=None, limit: float=LIMIT, **more: int).
+func typedParameters() []distro.Parameter {
+	empty, none, limit := "[]", "None", "LIMIT"
+	return []distro.Parameter{
+		{Name: "year", Kind: distro.PositionalOnly, Annotation: "int"},
+		{Name: "day", Kind: distro.PositionalOrKeyword, Annotation: "date"},
+		{Name: "kinds", Kind: distro.PositionalOrKeyword, Annotation: "list[str]", Default: &empty},
+		{Name: "level", Kind: distro.KeywordOnly, Annotation: "Literal['low', 'high'] | None", Default: &none},
+		{Name: "limit", Kind: distro.KeywordOnly, Annotation: "float", Default: &limit},
+		{Name: "more", Kind: distro.VarKeyword, Annotation: "int"},
+	}
 }
 
 const secret = "0123456789abcdef"

@@ -1,6 +1,10 @@
 package httpapi
 
-import "context"
+import (
+	"context"
+
+	"github.com/distro-orchestrator/distro/internal/signature"
+)
 
 type listAutomationsOutput struct{ Body AutomationList }
 
@@ -42,5 +46,7 @@ func (s *Server) getFunction(ctx context.Context, in *functionInput) (*functionO
 	if err != nil {
 		return nil, err
 	}
-	return &functionOutput{showFunction(f)}, nil
+	shown := showFunction(f)
+	shown.Schema = signature.Schema(f)
+	return &functionOutput{shown}, nil
 }

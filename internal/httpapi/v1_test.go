@@ -356,6 +356,10 @@ func TestAutomationsAreShownWithTheirFunctions(t *testing.T) {
 	want := httpapi.Function{Name: "build", Line: 1, Parameters: []httpapi.Parameter{
 		{Name: "month", Kind: "POSITIONAL_OR_KEYWORD", Annotation: "str"}, {Name: "limit", Kind: "KEYWORD_ONLY", Default: &none},
 	}}
+	if !strings.Contains(string(function.Schema), `"required":["month"]`) || module.Functions[0].Schema != nil {
+		t.Errorf("schema %s, in the list %s", function.Schema, module.Functions[0].Schema)
+	}
+	function.Schema = nil
 	if diff := cmp.Diff([]httpapi.Function{want, want}, []httpapi.Function{function, module.Functions[0]}); diff != "" {
 		t.Error(diff)
 	}

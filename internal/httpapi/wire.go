@@ -200,6 +200,8 @@ type Function struct {
 	Decorators []string    `json:"decorators,omitempty"`
 	Parameters []Parameter `json:"parameters"`
 	Returns    string      `json:"returns,omitempty"`
+
+	Schema json.RawMessage `json:"schema,omitempty" doc:"JSON Schema (2020-12) of kwargs, in the answer of one function only; its member x-args, where it is there, is a JSON Schema of args: of the parameters that are taken by position only. Names agree with what is refused when a job is enqueued; types are what the annotations say, and are not enforced"`
 }
 
 // Parameter is a parameter of a Function.

@@ -45,10 +45,9 @@ func FindFunction(module distro.Module, name string) (distro.Function, error) {
 // CheckCall reports whether a call with this number of positional arguments and
 // these keyword arguments can bind to f's parameters. The error is of
 // distro.CodeInvalid and names the first argument in the way: Field is "args"
-// or "kwargs.<name>". What a decorator other than staticmethod leaves of a
-// signature cannot be known, so such functions take any call.
+// or "kwargs.<name>". Functions whose signature is not binding take any call.
 func CheckCall(f distro.Function, positionals int, keywords []string) error {
-	if slices.ContainsFunc(f.Decorators, func(d string) bool { return d != "staticmethod" }) {
+	if !f.Binding() {
 		return nil
 	}
 	s := signatureOf(f)

@@ -1,0 +1,149 @@
+// Package signature describes the arguments of Python functions as JSON Schema
+// (2020-12). It reads the source text of annotations and defaults, which anybody
+// may have written: it runs none of it, and bounds what it looks at.
+package signature
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/distro-orchestrator/distro"
+)
+
+// Dialect is the $schema of every schema.
+const Dialect = "https://json-schema.org/draft/2020-12/schema"
+
+// Schema is a JSON Schema of the keyword arguments that f takes: an object with
+// a property for each parameter that has a name for callers, in their order.
+//
+// Names, which of them are required and whether others are taken agree with
+// what is refused when a job is enqueued. Types are what the annotations say,
+// and stricter than that: neither Python nor Distro holds a value against an
+// annotation. An annotation that says nothing known leaves the property open,
+// and a default that does not fit its annotation widens it. A default that is
+// no literal is only described.
+//
+// A function with positional-only parameters or with *args has a member x-args:
+// a schema of the list args, whose elements are the positional-only parameters
+// and, where nothing with a name stands between, those of *args. Keyword
+// arguments that fit the schema together with such a list make a call that f
+// takes.
+//
+// A decorated function takes any call, so its schema requires nothing.
+func Schema(f distro.Function) []byte {
+	s := object{{"$schema", Dialect}, {"title", f.Name}, {"type", "object"}}
+	properties, required := object{}, []string{}
+	var others any = !f.Binding()
+	for _, p := range f.Parameters {
+		switch p.Kind {
+		case distro.PositionalOrKeyword, distro.KeywordOnly:
+			properties = append(properties, member{p.Name, describe(p)})
+			if p.Default == nil && f.Binding() {
+				required = append(required, p.Name)
+			}
+		case distro.VarKeyword:
+			others = true
+			if n := annotated(p.Annotation); !n.open() {
+				others = n.schema()
+			}
+		case distro.PositionalOnly, distro.VarPositional:
+		}
+	}
+	s = append(s, member{"properties", properties})
+	if len(required) > 0 {
+		s = append(s, member{"required", required})
+	}
+	s = append(s, member{"additionalProperties", others})
+	if list := positionals(f); list != nil && f.Binding() {
+		s = append(s, member{"x-args", list})
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(fmt.Errorf("encode the schema of %q: %w", f.Name, err)) // it holds texts, numbers and checked JSON only
+	}
+	return text
+}
+
+// positionals is the schema of the list args, nil where all that f takes has
+// a name.
+func positionals(f distro.Function) object {
+	var elements []object
+	var rest *distro.Parameter
+	required, named, special := 0, false, false
+	for i, p := range f.Parameters {
+		switch p.Kind {
+		case distro.PositionalOnly:
+			special = true
+			elements = append(elements, append(object{{"title", p.Name}}, describe(p)...))
+			if p.Default == nil {
+				required = len(elements)
+			}
+		case distro.VarPositional:
+			special = true
+			rest = &f.Parameters[i]
+		case distro.PositionalOrKeyword:
+			named = true
+		case distro.KeywordOnly, distro.VarKeyword:
+		}
+	}
+	if !special {
+		return nil
+	}
+	list := object{{"type", "array"}}
+	if len(elements) > 0 {
+		list = append(list, member{"prefixItems", elements}, member{"minItems", required})
+	}
+	switch {
+	case rest == nil:
+		return append(list, member{"maxItems", len(elements)})
+	case named:
+		text := fmt.Sprintf("*%s is reached by position only: give the parameters before it in args too, and leave them out of kwargs", rest.Name)
+		return append(list, member{"maxItems", len(elements)}, member{"description", text})
+	}
+	return append(list, member{"items", annotated(rest.Annotation).schema()})
+}
+
+// describe is the schema of one parameter.
+func describe(p distro.Parameter) object {
+	n := annotated(p.Annotation)
+	if p.Default == nil {
+		return n.schema()
+	}
+	value, ok := literal(*p.Default)
+	if !ok {
+		return append(n.schema(), member{"description", "default: " + *p.Default})
+	}
+	if kind := kindOf(value); !n.takes(value, kind) {
+		n = union([]node{n, {types: []string{kind}}})
+	}
+	return append(n.schema(), member{"default", json.RawMessage(value)})
+}
+
+// member is a member of a JSON object.
+type member struct {
+	name  string
+	value any
+}
+
+// object is a JSON object that keeps the order of its members.
+type object []member
+
+// MarshalJSON writes the members in their order.
+func (o object) MarshalJSON() ([]byte, error) {
+	text := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		name, err := json.Marshal(m.name)
+		if err != nil {
+			return nil, fmt.Errorf("encode the name of a member: %w", err)
+		}
+		value, err := json.Marshal(m.value)
+		if err != nil {
+			return nil, fmt.Errorf("encode member %q: %w", m.name, err)
+		}
+		text = append(append(append(text, name...), ':'), value...)
+	}
+	return append(text, '}'), nil
+}
