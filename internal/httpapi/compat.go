@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,18 +18,46 @@ import (
 // The endpoints of the system that Distro replaces. Their fields, their order
 // and their messages are a contract.
 
-type moduleItem struct {
-	Module string `json:"module"`
+// ModuleItem is an element of the answer to GET /scheduler/modules.
+type ModuleItem struct {
+	Module string `json:"module" doc:"dotted, relative to modules_path"`
 }
 
-type taskReply struct {
-	Message string `json:"message"`
-	Task    string `json:"task"`
-	ID      string `json:"id"`
+// NewTask is the body of POST /scheduler/queue-task.
+type NewTask struct {
+	Module   string          `json:"module" example:"hello_world" doc:"dotted, relative to modules_path"`
+	Function string          `json:"function" example:"send_hello_world" doc:"function or Class.staticmethod"`
+	Queue    string          `json:"queue" example:"default"`
+	Args     json.RawMessage `json:"args,omitempty" doc:"positional arguments"`
+	Kwargs   json.RawMessage `json:"kwargs,omitempty" doc:"keyword arguments"`
+	JobID    string          `json:"job_id,omitempty" pattern:"^[A-Za-z0-9_-]{1,128}$" doc:"makes the request repeatable; default: a random UUID"`
+	Timeout  string          `json:"timeout,omitempty" doc:"of one attempt, like 90s or a number of seconds; \"none\" for no limit"`
+	Retries  *int            `json:"retries,omitempty" minimum:"0" maximum:"100" doc:"attempts that may follow a failed one"`
 }
 
-type cleanReply struct {
+// NewScheduledTask is the body of POST /scheduler/schedule-task.
+type NewScheduledTask struct {
+	NewTask
+	Seconds int64 `json:"seconds,omitempty" minimum:"0" doc:"to wait first; with hours and minutes at most 10 years"`
+	Minutes int64 `json:"minutes,omitempty" minimum:"0" example:"10"`
+	Hours   int64 `json:"hours,omitempty" minimum:"0"`
+}
+
+// TaskReply answers a request to queue a task.
+type TaskReply struct {
 	Message string `json:"message"`
+	Task    string `json:"task" doc:"module.function"`
+	ID      string `json:"id" doc:"of the job"`
+}
+
+// CleanReply answers /scheduler/clean-queue.
+type CleanReply struct {
+	Message string `json:"message"`
+}
+
+// Health answers GET /healthz and /readyz.
+type Health struct {
+	Status string `json:"status" enum:"ok"`
 }
 
 func (s *Server) modules(w http.ResponseWriter, r *http.Request) {
@@ -37,7 +66,7 @@ func (s *Server) modules(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, s.problem(r.Context(), err, "query"))
 		return
 	}
-	items := make([]moduleItem, len(names))
+	items := make([]ModuleItem, len(names))
 	for i, name := range names {
 		items[i].Module = name
 	}
@@ -69,7 +98,7 @@ func (s *Server) enqueueTask(w http.ResponseWriter, r *http.Request, parse func(
 		return
 	}
 	w.Header().Set("Location", jobPath(job.ID))
-	writeJSON(w, "application/json", http.StatusCreated, taskReply{t.message(job.Queue), job.Function, job.ID})
+	writeJSON(w, "application/json", http.StatusCreated, TaskReply{t.message(job.Queue), job.Function, job.ID})
 }
 
 // inOriginalField names the field that the service calls "id" as the original
@@ -203,7 +232,7 @@ func (s *Server) cleanQueue(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, s.problem(r.Context(), err, "query"))
 		return
 	}
-	writeJSON(w, "application/json", http.StatusOK, cleanReply{"queue cleaned up"})
+	writeJSON(w, "application/json", http.StatusOK, CleanReply{"queue cleaned up"})
 }
 
 // cleanQueueByGet is the one GET that changes something. A browser sends a GET
@@ -245,7 +274,7 @@ func cleanTarget(r *http.Request) (string, error) {
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, "application/json", http.StatusOK, map[string]string{"status": "ok"})
+	writeJSON(w, "application/json", http.StatusOK, Health{"ok"})
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
@@ -254,5 +283,5 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, newProblem(http.StatusServiceUnavailable, distro.CodeUnavailable, "not ready; the log of the server says why"))
 		return
 	}
-	writeJSON(w, "application/json", http.StatusOK, map[string]string{"status": "ok"})
+	writeJSON(w, "application/json", http.StatusOK, Health{"ok"})
 }

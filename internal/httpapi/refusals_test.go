@@ -171,7 +171,7 @@ func TestWrongAddressesAndMethodsAreProblems(t *testing.T) {
 		status       int
 		allow        string
 	}{
-		{"GET", "/", 404, ""}, {"GET", "/nothing", 404, ""}, {"GET", "/api/v1/", 404, ""}, {"GET", "/docs", 404, ""},
+		{"GET", "/", 404, ""}, {"GET", "/nothing", 404, ""}, {"GET", "/api/v1/", 404, ""}, {"GET", "/docs/", 404, ""},
 		{"GET", "/scheduler/queue-task", 405, "POST"}, {"PUT", "/scheduler/modules/", 405, "GET, HEAD"},
 		{"HEAD", "/scheduler/clean-queue", 405, "DELETE, GET, POST"}, {"PATCH", "/scheduler/clean-queue", 405, "DELETE, GET, POST"},
 		{"DELETE", "/api/v1/jobs", 405, "GET, HEAD, POST"}, {"POST", "/api/v1/jobs/x", 405, "DELETE, GET, HEAD"},

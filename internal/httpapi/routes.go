@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -47,24 +46,18 @@ type route struct {
 // table is every route of the API.
 func (s *Server) table() []route {
 	return []route{
-		{"GET", "/healthz", open, plain(s.health)},
-		{"GET", "/readyz", open, plain(s.ready)},
-		{"GET", "/metrics", token, plain(s.opts.Metrics.ServeHTTP)},
-
-		{"GET", "/scheduler/modules", token, twice(s.modules)},
-		{"POST", "/scheduler/queue-task", token, twice(s.queueTask)},
-		{"POST", "/scheduler/schedule-task", token, twice(s.scheduleTask)},
-		{"GET", cleanPath, token, twice(s.cleanQueueByGet)},
-		{"POST", cleanPath, token, twice(s.cleanQueue)},
-		{"DELETE", cleanPath, token, twice(s.cleanQueue)},
-
-		{"GET", "/openapi.json", token, plain(s.openAPI)},
+		{"GET", "/scheduler/modules", token, twice("List modules", s.modules, gives[[]ModuleItem](http.StatusOK))},
+		{"POST", "/scheduler/queue-task", token, twice("Queue a task", s.queueTask, takes[NewTask](), created[TaskReply]())},
+		{"POST", "/scheduler/schedule-task", token, twice("Queue a task later", s.scheduleTask, takes[NewScheduledTask](), created[TaskReply]())},
+		{"GET", cleanPath, token, twice("Delete what waits in the queues", s.cleanQueueByGet, limitsToQueue, gives[CleanReply](http.StatusOK), forbids)},
+		{"POST", cleanPath, token, twice("Delete what waits in the queues", s.cleanQueue, limitsToQueue, gives[CleanReply](http.StatusOK))},
+		{"DELETE", cleanPath, token, twice("Delete what waits in the queues", s.cleanQueue, limitsToQueue, gives[CleanReply](http.StatusOK))},
 
 		{"GET", "/api/v1/overview", token, typed("Get how things stand", s.overview)},
-		{"GET", "/api/v1/events", token, raw("Follow what changes as server-sent events", s.streamEvents, follows, sends("text/event-stream"))},
+		{"GET", "/api/v1/events", token, raw("Follow what changes as server-sent events", s.streamEvents, follows, sends("text/event-stream"), tells(tellEvents))},
 		{"POST", "/api/v1/events/{stream}", token, typed("Change the topics of a stream of events", s.setTopics)},
 
-		{"POST", "/api/v1/jobs", token, raw("Create a job", s.createJob, takes[NewJob](), gives[Job](http.StatusCreated))},
+		{"POST", "/api/v1/jobs", token, raw("Create a job", s.createJob, takes[NewJob](), created[Job](), tells(tellRepeats))},
 		{"POST", "/api/v1/jobs/batch", token, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
 		{"GET", "/api/v1/jobs", token, typed("List jobs, newest first", s.listJobs)},
 		{"GET", "/api/v1/jobs/{id}", token, typed("Get a job, or wait for its end", s.getJob)},
@@ -74,7 +67,7 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/jobs/{id}/requeue", token, typed("Queue a job again that ended", s.requeueJob)},
 		{"POST", "/api/v1/jobs/{id}/run-first", token, typed("Move a job to the front of its queue", s.runFirstJob)},
 		{"GET", "/api/v1/jobs/{id}/log", token, typed("Read a range of a job's output", s.readLog)},
-		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"))},
+		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"), tells(tellStream))},
 		{"GET", "/api/v1/jobs/{id}/log.txt", token, raw("Get all of a job's output", s.textLog, path("id"), sends("text/plain"))},
 
 		{"GET", "/api/v1/jobs/{id}/attempts", token, typed("List the attempts of a job, the oldest first", s.listAttempts)},
@@ -83,7 +76,7 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/executions/count", token, typed("Count what ran", s.countExecutions)},
 		{"GET", "/api/v1/series", token, typed("Get counts and times of what ran, for charts", s.listSeries)},
 
-		{"POST", operationsPath, token, typed("Requeue, cancel or delete many jobs", s.createOperation)},
+		{"POST", operationsPath, token, typed("Requeue, cancel or delete many jobs", s.createOperation, accepts[Operation])},
 		{"GET", "/api/v1/operations", token, typed("List operations, the newest first", s.listOperations)},
 		{"GET", "/api/v1/operations/{id}", token, typed("Get an operation and its progress", s.getOperation)},
 		{"POST", "/api/v1/operations/{id}/cancel", token, typed("Cancel an operation; what is done stays done", s.cancelOperation)},
@@ -101,6 +94,12 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/automations", token, typed("List modules with their functions", s.listAutomations)},
 		{"GET", "/api/v1/automations/{module}", token, typed("Get a module with its functions", s.getAutomation)},
 		{"GET", "/api/v1/automations/{module}/{function}", token, typed("Get a function", s.getFunction)},
+
+		{"GET", "/healthz", open, raw("Ask whether the server lives", s.health, gives[Health](http.StatusOK))},
+		{"GET", "/readyz", open, raw("Ask whether the server takes work", s.ready, gives[Health](http.StatusOK))},
+		{"GET", "/metrics", token, raw("Get metrics for Prometheus", s.opts.Metrics.ServeHTTP, sends("text/plain"))},
+		{"GET", "/openapi.json", token, plain(s.openAPI)},
+		{"GET", "/docs", token, plain(s.showDocs)},
 	}
 }
 
@@ -113,12 +112,14 @@ func (s *Server) register() error {
 			Info: &huma.Info{
 				Title: "Distro", Version: s.opts.Version,
 				Description: "Errors are application/problem+json with a code for programs. Cursors are opaque.",
+				License:     &huma.License{Name: "MIT", Identifier: "MIT"},
 			},
 			Components: &huma.Components{
-				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas:         huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}},
 			},
 			Security: []map[string][]string{{"token": {}}},
+			Tags:     tags(),
 		},
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat: "application/json",
@@ -132,7 +133,11 @@ func (s *Server) register() error {
 	if len(reg.faults) > 0 {
 		return errors.Join(reg.faults...)
 	}
-	spec, err := json.Marshal(reg.api.OpenAPI())
+	s.description = reg.api.OpenAPI()
+	if err := loosenAnswers(s.description); err != nil {
+		return err
+	}
+	spec, err := json.Marshal(s.description)
 	if err != nil {
 		return fmt.Errorf("encode OpenAPI description: %w", err)
 	}
@@ -186,11 +191,10 @@ func plain(handler http.HandlerFunc) func(*registrar, route) {
 	return func(g *registrar, r route) { g.handle(r, handler) }
 }
 
-// twice mounts a handler with and without a slash at the end, as the original
-// answered.
-func twice(handler http.HandlerFunc) func(*registrar, route) {
+// twice is raw, with and without a slash at the end, as the original answered.
+func twice(summary string, handler http.HandlerFunc, describe ...description) func(*registrar, route) {
 	return func(g *registrar, r route) {
-		g.handle(r, handler)
+		raw(summary, handler, describe...)(g, r)
 		r.path += "/{$}"
 		g.handle(r, handler)
 	}
@@ -198,11 +202,14 @@ func twice(handler http.HandlerFunc) func(*registrar, route) {
 
 // typed mounts a function from a typed request to a typed answer.
 func typed[I, O any](
-	summary string, handler func(context.Context, *I) (*O, error), before ...func(huma.Context, func(huma.Context)),
+	summary string, handler func(context.Context, *I) (*O, error), describe ...description,
 ) func(*registrar, route) {
 	return func(g *registrar, r route) {
 		op := r.operation(summary)
-		op.Middlewares = before
+		op.Responses = map[string]*huma.Response{}
+		for _, part := range describe {
+			part(g.api.OpenAPI().Components.Schemas, &op)
+		}
 		huma.Register(g.api, op, func(ctx context.Context, in *I) (*O, error) {
 			out, err := handler(ctx, in)
 			if err != nil {
@@ -235,10 +242,12 @@ func (r route) creates() bool {
 }
 
 // unhurried lets an operation take its time.
-func unhurried(ctx huma.Context, next func(huma.Context)) {
-	_, w := humago.Unwrap(ctx)
-	liftDeadlines(w)
-	next(ctx)
+func unhurried(_ huma.Registry, op *huma.Operation) {
+	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
+		_, w := humago.Unwrap(ctx)
+		liftDeadlines(w)
+		next(ctx)
+	})
 }
 
 // liftDeadlines takes the server's deadlines from an answer, where its writer
@@ -250,7 +259,7 @@ func liftDeadlines(w http.ResponseWriter) {
 
 // raw mounts a handler that reads its request and writes its answer itself,
 // and is described by hand.
-func raw(summary string, handler http.HandlerFunc, describe ...func(huma.Registry, *huma.Operation)) func(*registrar, route) {
+func raw(summary string, handler http.HandlerFunc, describe ...description) func(*registrar, route) {
 	return func(g *registrar, r route) {
 		op := r.operation(summary)
 		op.Responses = map[string]*huma.Response{}
@@ -264,73 +273,26 @@ func raw(summary string, handler http.HandlerFunc, describe ...func(huma.Registr
 }
 
 func (r route) operation(summary string) huma.Operation {
-	name := strings.NewReplacer("/api/v1/", "", "/", "-", "{", "", "}", "", ".", "-").Replace(r.path)
+	name := strings.TrimPrefix(strings.TrimPrefix(r.path, "/api/v1"), "/")
+	tag, _, _ := strings.Cut(name, "/")
+	if !slices.ContainsFunc(tags(), func(t *huma.Tag) bool { return t.Name == tag }) {
+		tag = serverTag
+	}
 	var parameters []*huma.Param
 	if r.method == http.MethodPost {
 		parameters = append(parameters, keyParameter())
 	}
-	return huma.Operation{
+	op := huma.Operation{
 		Parameters:  parameters,
-		OperationID: strings.ToLower(r.method) + "-" + name,
+		OperationID: strings.ToLower(r.method) + "-" + strings.NewReplacer("/", "-", "{", "", "}", "", ".", "-").Replace(name),
 		Method:      r.method,
 		Path:        r.path,
 		Summary:     summary,
-		Tags:        []string{strings.SplitN(strings.TrimPrefix(r.path, "/api/v1/"), "/", 2)[0]},
+		Tags:        []string{tag},
 		Metadata:    map[string]any{accessKey: r.access},
 	}
-}
-
-func describeBody[T any](schemas huma.Registry, contentType, description string) *huma.Response {
-	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
-		contentType: {Schema: schemas.Schema(reflect.TypeFor[T](), true, "")},
-	}}
-}
-
-func takes[T any]() func(huma.Registry, *huma.Operation) {
-	return func(schemas huma.Registry, op *huma.Operation) {
-		op.RequestBody = &huma.RequestBody{Required: true, Content: describeBody[T](schemas, "application/json", "").Content}
+	if r.access == open {
+		op.Security = []map[string][]string{{}} // of the kinds of access, none
 	}
-}
-
-func gives[T any](status int) func(huma.Registry, *huma.Operation) {
-	return func(schemas huma.Registry, op *huma.Operation) {
-		op.Responses[strconv.Itoa(status)] = describeBody[T](schemas, "application/json", http.StatusText(status))
-	}
-}
-
-func sends(contentType string) func(huma.Registry, *huma.Operation) {
-	return func(schemas huma.Registry, op *huma.Operation) {
-		op.Responses["200"] = describeBody[string](schemas, contentType, http.StatusText(http.StatusOK))
-	}
-}
-
-func path(name string) func(huma.Registry, *huma.Operation) {
-	return func(schemas huma.Registry, op *huma.Operation) {
-		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: name, In: "path", Required: true, Schema: schemas.Schema(reflect.TypeFor[string](), true, ""),
-		})
-	}
-}
-
-// resumes describes where a stream may begin.
-func resumes(schemas huma.Registry, op *huma.Operation) {
-	number := schemas.Schema(reflect.TypeFor[int64](), true, "")
-	op.Parameters = append(op.Parameters,
-		&huma.Param{Name: "from", In: "query", Description: "number of the first line, from 1", Schema: number},
-		&huma.Param{Name: "Last-Event-ID", In: "header", Description: "number of the last line that was received; wins over from", Schema: number})
-}
-
-// TransformSchema says that the schema of a function is an object.
-func (Function) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.Properties["schema"].Type, s.Properties["schema"].AdditionalProperties = huma.TypeObject, true
-	return s
-}
-
-// TransformSchema describes the timeout, which may be a number too.
-func (NewJob) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	least := 1.0
-	timeout := s.Properties["timeout"]
-	timeout.Type = ""
-	timeout.OneOf = []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeInteger, Minimum: &least, Description: "seconds"}}
-	return s
+	return op
 }

@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/service"
 )
@@ -53,13 +55,16 @@ const maxStreams = 256
 
 // Server is the HTTP handler of the API.
 type Server struct {
-	opts    Options
-	guard   *guard
-	mux     *http.ServeMux
-	access  map[string]access // by pattern
-	routes  []Route
-	spec    []byte // OpenAPI, JSON
-	streams chan struct{}
+	opts   Options
+	guard  *guard
+	mux    *http.ServeMux
+	access map[string]access // by pattern
+	routes []Route
+	spec   []byte // OpenAPI, JSON
+
+	docs        *docs
+	description *huma.OpenAPI // the same, for GET /docs; read only
+	streams     chan struct{}
 
 	subscriptions sync.Map // of open streams of events: *service.Subscription by name
 	busy          sync.Map // idempotency keys of requests that are being carried out
@@ -80,6 +85,10 @@ func New(opts Options) (*Server, error) {
 		access:  map[string]access{},
 		streams: make(chan struct{}, maxStreams),
 		closing: make(chan struct{}),
+	}
+	var err error
+	if s.docs, err = newDocs(); err != nil {
+		return nil, err
 	}
 	if err := s.register(); err != nil {
 		return nil, fmt.Errorf("register routes: %w", err)

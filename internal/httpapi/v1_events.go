@@ -43,9 +43,14 @@ type EventOverview struct {
 	Running   int     `json:"running" doc:"jobs that workers run now"`
 }
 
-// EventTopics is the body of POST /api/v1/events/{stream}, and its answer.
+// EventTopics is the body of POST /api/v1/events/{stream}.
 type EventTopics struct {
 	Topics []string `json:"topics" maxItems:"100" doc:"jobs, queue:NAME, job:ID, overview, operations"`
+}
+
+// SetTopics answers it.
+type SetTopics struct {
+	Topics []string `json:"topics"`
 }
 
 // streamEvents sends what becomes different: "hello" first, then "jobs",
@@ -154,7 +159,7 @@ type setTopicsInput struct {
 	Body   EventTopics
 }
 
-type setTopicsOutput struct{ Body EventTopics }
+type setTopicsOutput struct{ Body SetTopics }
 
 func (s *Server) setTopics(_ context.Context, in *setTopicsInput) (*setTopicsOutput, error) {
 	sub, ok := s.subscriptions.Load(in.Stream)
@@ -164,7 +169,7 @@ func (s *Server) setTopics(_ context.Context, in *setTopicsInput) (*setTopicsOut
 	if err := sub.(*service.Subscription).SetTopics(in.Body.Topics); err != nil {
 		return nil, err
 	}
-	return &setTopicsOutput{in.Body}, nil
+	return &setTopicsOutput{SetTopics(in.Body)}, nil
 }
 
 // follows describes what a stream of events is about, and where it may go on.

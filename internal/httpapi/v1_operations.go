@@ -18,7 +18,7 @@ type NewOperation struct {
 	Action string   `json:"action" enum:"requeue,cancel,delete"`
 	IDs    []string `json:"ids,omitempty" maxItems:"10000"`
 	Queue  string   `json:"queue,omitempty" maxLength:"512" doc:"with status; default: all"`
-	Status string   `json:"status,omitempty" enum:"scheduled,deferred,queued,finished,failed,stopped,canceled"`
+	Status string   `json:"status,omitempty" enum:"scheduled,deferred,queued,finished,failed,stopped,canceled" example:"failed"`
 	Query  string   `json:"query,omitempty" maxLength:"4000" doc:"a search of executions; see docs/search.md"`
 	DryRun bool     `json:"dry_run,omitempty" doc:"only say what it would be done to"`
 }

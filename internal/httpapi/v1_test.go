@@ -386,7 +386,7 @@ func TestTheDescriptionNamesEveryOperationOnce(t *testing.T) {
 	}
 	ids := map[string]bool{}
 	for _, route := range b.api.Routes() {
-		if !strings.HasPrefix(route.Path, "/api/v1/") {
+		if route.Path == "/openapi.json" || route.Path == "/docs" || strings.HasPrefix(route.Path, "/scheduler/") && strings.HasSuffix(route.Path, "/") {
 			continue
 		}
 		id := spec.Paths[route.Path][strings.ToLower(route.Method)].OperationID
