@@ -118,9 +118,18 @@ func (w docsWriter) operation(op *huma.Operation, open bool) docsOperation {
 			shown.Body, shown.BodyType = &body, contentType
 		}
 	}
-	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
-		shown.Answers = append(shown.Answers, w.answer(status, op.Responses[status]))
+	problems := docsAnswer{Problem: true}
+	for _, status := range slices.Sorted(maps.Keys(op.Responses)) { // "default" comes last
+		a := w.answer(status, op.Responses[status])
+		if !a.Problem {
+			shown.Answers = append(shown.Answers, a)
+			continue
+		}
+		problems.ContentType = a.ContentType
+		problems.Status += ", " + a.Status
 	}
+	problems.Status = strings.TrimPrefix(problems.Status, ", ")
+	shown.Answers = append(shown.Answers, problems)
 	return shown
 }
 
@@ -140,7 +149,7 @@ func (w docsWriter) answer(status string, r *huma.Response) docsAnswer {
 	w.answers = true
 	a := docsAnswer{Status: status, About: w.words.phrase(r.Description)}
 	if status == "default" {
-		a.Status = "4xx, 5xx"
+		a.Status = "…"
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		a.Headers = append(a.Headers, w.parameter(r.Headers[name], name))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -139,7 +140,7 @@ func (NewJob) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 func (NewTask) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	callProperties(s)
 	timeoutProperty(s)
-	s.AdditionalProperties = true
+	s.AdditionalProperties = nil
 	return s
 }
 
@@ -161,6 +162,40 @@ func timeoutProperty(s *huma.Schema) {
 	timeout := s.Properties["timeout"]
 	timeout.Type = ""
 	timeout.OneOf = []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeInteger, Minimum: &least, Description: "seconds"}}
+}
+
+// conflicts describes the refusal of what the status of a job does not allow.
+func conflicts(schemas huma.Registry, op *huma.Operation) {
+	op.Responses["409"] = describeBody[Problem](schemas, problemType, http.StatusText(http.StatusConflict))
+}
+
+// describeProblems adds the refusals that an operation has for what it takes:
+// generators make a type for each status that is named.
+func describeProblems(spec *huma.OpenAPI) {
+	for _, item := range spec.Paths {
+		for _, op := range operationsOf(item) {
+			var statuses []int
+			if op.Metadata[accessKey] == token {
+				statuses = append(statuses, http.StatusUnauthorized)
+			}
+			if strings.Contains(op.Path, "{") {
+				statuses = append(statuses, http.StatusNotFound)
+			}
+			if op.Method == http.MethodPost { // the key may be in use, the id taken, the status another
+				statuses = append(statuses, http.StatusConflict)
+			}
+			if op.RequestBody != nil {
+				statuses = append(statuses, http.StatusBadRequest, http.StatusRequestEntityTooLarge)
+			}
+			if op.RequestBody != nil || slices.ContainsFunc(op.Parameters, func(p *huma.Param) bool { return p.In != "path" }) {
+				statuses = append(statuses, http.StatusUnprocessableEntity)
+			}
+			for _, status := range statuses {
+				op.Responses[strconv.Itoa(status)] = describeBody[Problem](spec.Components.Schemas, problemType, http.StatusText(status))
+			}
+			op.Responses["default"] = describeBody[Problem](spec.Components.Schemas, problemType, "Error")
+		}
+	}
 }
 
 // loosenAnswers says what holds for answers and not for requests: a list is

@@ -61,7 +61,7 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/jobs/batch", token, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
 		{"GET", "/api/v1/jobs", token, typed("List jobs, newest first", s.listJobs)},
 		{"GET", "/api/v1/jobs/{id}", token, typed("Get a job, or wait for its end", s.getJob)},
-		{"DELETE", "/api/v1/jobs/{id}", token, typed("Delete a job with its output", s.deleteJob)},
+		{"DELETE", "/api/v1/jobs/{id}", token, typed("Delete a job with its output", s.deleteJob, conflicts)},
 		{"POST", "/api/v1/jobs/{id}/cancel", token, typed("Cancel a job that waits", s.cancelJob)},
 		{"POST", "/api/v1/jobs/{id}/stop", token, typed("Stop a job that runs", s.stopJob)},
 		{"POST", "/api/v1/jobs/{id}/requeue", token, typed("Queue a job again that ended", s.requeueJob)},
@@ -134,6 +134,7 @@ func (s *Server) register() error {
 		return errors.Join(reg.faults...)
 	}
 	s.description = reg.api.OpenAPI()
+	describeProblems(s.description)
 	if err := loosenAnswers(s.description); err != nil {
 		return err
 	}
@@ -266,7 +267,6 @@ func raw(summary string, handler http.HandlerFunc, describe ...description) func
 		for _, part := range describe {
 			part(g.api.OpenAPI().Components.Schemas, &op)
 		}
-		op.Responses["default"] = describeBody[Problem](g.api.OpenAPI().Components.Schemas, problemType, "Error")
 		g.api.OpenAPI().AddOperation(&op)
 		g.handle(r, handler)
 	}

@@ -75,7 +75,7 @@ type JobPage struct {
 
 // BatchRequest is the body of POST /api/v1/jobs/batch.
 type BatchRequest struct {
-	Jobs []NewJob `json:"jobs" minItems:"1" maxItems:"500"`
+	Jobs []NewJob `json:"jobs" minItems:"1" maxItems:"500" nullable:"false"`
 }
 
 // BatchReply answers it, in the order of the request.

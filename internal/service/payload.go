@@ -27,8 +27,8 @@ func payload(function string, a arguments) (distro.Payload, error) {
 	return distro.Payload{Serializer: distro.SerializerPickle, Data: data}, nil
 }
 
-// ShowArguments returns the JSON texts of a payload's arguments for people; nil
-// where these are no plain JSON data. Where such texts do not tell it all, call
+// ShowArguments returns the JSON texts of a payload's arguments for people, a
+// list and an object; nil where these are no plain JSON data. Where such texts do not tell it all, call
 // is the call in Python's spelling. Payloads that are no calls, and those
 // longer than 1 MiB, have none of it.
 func ShowArguments(p distro.Payload) (args, kwargs []byte, call string) {
@@ -50,7 +50,7 @@ func showJSON(data []byte) (args, kwargs []byte) {
 	for part := range jsonscan.Elements(data) {
 		parts = append(parts, part)
 	}
-	if len(parts) != 4 {
+	if len(parts) != 4 || jsonscan.KindOf(parts[2]) != jsonscan.List || jsonscan.KindOf(parts[3]) != jsonscan.Object {
 		return nil, nil
 	}
 	return parts[2], parts[3]

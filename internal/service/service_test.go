@@ -264,7 +264,7 @@ func TestPayloadsAreShownOnlyWhereTheyAreCalls(t *testing.T) {
 	if got := show("json", `["f", null, [1], {"a":2}]`); got != `[1]{"a":2}` {
 		t.Error(got)
 	}
-	for _, data := range []string{"", "x", "{}", "[]", `["f",null,[1]]`, `["f",null,[1],{},5]`, `"["`, `["f",null,["` + strings.Repeat("x", 1<<20) + `"],{}]`} {
+	for _, data := range []string{"", "x", "{}", "[]", `["f",null,[1]]`, `["f",null,[1],{},5]`, `["f",null,1,{}]`, `["f",null,[],null]`, `"["`, `["f",null,["` + strings.Repeat("x", 1<<20) + `"],{}]`} {
 		if got := show("json", data); got != "" {
 			t.Errorf("%.40s: %.40s", data, got)
 		}
