@@ -109,7 +109,7 @@ func (s *Store) tallyQuery(q SeriesQuery) (tallyQuery, error) {
 	}
 	from, to := q.From.Unix(), q.To.Add(q.Step-time.Nanosecond).Unix()
 	from, to = from-mod(from, step), to-mod(to, step)
-	if from > to || !whole && (to-from)/step > MaxPoints {
+	if q.To.Before(q.From) || !whole && (to-from)/step > MaxPoints {
 		return tallyQuery{}, fmt.Errorf("series of %d points from %v to %v: %w", (to-from)/step, q.From, q.To, ErrInvalid)
 	}
 	asked := tallyQuery{level: minutes, from: from, to: to, step: step}
