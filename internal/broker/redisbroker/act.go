@@ -9,7 +9,7 @@ import (
 )
 
 // actStep is how many jobs one call acts on: others wait for no more than that.
-const actStep = 32
+const actStep = 12
 
 // Act implements broker.Broker.
 func (b *Broker) Act(ctx context.Context, action broker.Action, ids []string) ([]error, error) {
