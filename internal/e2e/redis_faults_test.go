@@ -307,14 +307,17 @@ func TestALongQueueIsCleanedWithoutStoppingRedis(t *testing.T) {
 	if status, text := up.post("/scheduler/queue-task", `{"module": "work", "function": "echo", "queue": "default", "job_id": "template"}`); status != http.StatusCreated {
 		t.Fatalf("%d %s", status, text)
 	}
-	const copies = `for i = ARGV[1], ARGV[2] do
-		redis.call('COPY', 'rq:job:template', 'rq:job:' .. i)
-		redis.call('RPUSH', 'rq:queue:default', i)
-	end`
 	conn := s.redis.Conn(t, s.url)
-	for n := 1; n < jobs; n += 1000 {
-		conn.Do("EVAL", copies, "0", fmt.Sprint(n), fmt.Sprint(min(n+999, jobs-1)))
+	fill := func(first int) {
+		const copies = `for i = ARGV[1], ARGV[2] do
+			redis.call('COPY', 'rq:job:template', 'rq:job:' .. i)
+			redis.call('RPUSH', 'rq:queue:default', i)
+		end`
+		for n := first; n < jobs; n += 1000 {
+			conn.Do("EVAL", copies, "0", fmt.Sprint(n), fmt.Sprint(min(n+999, jobs-1)))
+		}
 	}
+	fill(1)
 	if n := conn.Do("LLEN", "rq:queue:default"); n != int64(jobs) {
 		t.Fatalf("%v jobs are queued, want %d", n, jobs)
 	}
@@ -330,10 +333,32 @@ func TestALongQueueIsCleanedWithoutStoppingRedis(t *testing.T) {
 	if n := conn.Do("DBSIZE"); n.(int64) > 20 {
 		t.Errorf("%v keys are left", n)
 	}
-	if slow := s.redis.Slowlog(t); len(slow) > 0 && os.Getenv("DISTRO_SOAK") != "" {
-		t.Errorf("%d calls took longer than 5 ms, the last of them: %+v", len(slow), slow[0])
-	}
 	t.Logf("%d jobs deleted in %v", jobs, took)
+	if os.Getenv("DISTRO_SOAK") == "" {
+		return
+	}
+	// A machine may stop Redis for longer, whoever calls: a script that only
+	// deletes as many jobs, as many at a time, says how often.
+	slow := s.redis.Slowlog(t)
+	if status, text := up.post("/scheduler/queue-task", `{"module": "work", "function": "echo", "queue": "default", "job_id": "template"}`); status != http.StatusCreated {
+		t.Fatalf("%d %s", status, text)
+	}
+	fill(1)
+	conn.Do("SLOWLOG", "RESET")
+	const bare = `for i = 1, 32 do
+		local id = redis.call('LPOP', 'rq:queue:default')
+		if not id then return 0 end
+		redis.call('HGETALL', 'rq:job:' .. id)
+		redis.call('DEL', 'rq:job:' .. id)
+	end
+	return 1`
+	for conn.Do("EVAL", bare, "0") == int64(1) {
+	}
+	machine := s.redis.Slowlog(t)
+	t.Logf("%d calls took longer than 5 ms; of those that only delete, %d", len(slow), len(machine))
+	if len(slow) > 2*len(machine)+jobs/32/2000 {
+		t.Errorf("%d calls took longer than 5 ms, %d where nothing is done but deleting; the last of them: %+v", len(slow), len(machine), slow[0])
+	}
 }
 
 func TestAWorkerThatIsToldToEndDoesSoThoughRedisIsGone(t *testing.T) {
