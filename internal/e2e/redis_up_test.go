@@ -120,13 +120,13 @@ func TestJobsOfTheAPIRunOnAStockWorker(t *testing.T) {
 	up.poll("history has what the stock worker ran", func() bool {
 		for _, e := range up.found("worker:stock") {
 			if _, newer := states[e.JobID]; !newer {
-				states[e.JobID] = string(e.State)
+				states[e.JobID] = e.State
 			}
 		}
 		return len(states) == len(ids)
 	})
 	for _, id := range ids {
-		if states[id] != string(shown[id].Status) {
+		if states[id] != shown[id].Status {
 			t.Errorf("history has %s as %q, the queue as %q", id, states[id], shown[id].Status)
 		}
 	}
