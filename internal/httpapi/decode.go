@@ -22,6 +22,24 @@ const bodyDepth = service.MaxDepth + 3
 // Its Content-Type is not looked at: the original's clients were often written
 // without one, and a browser that sends one across origins was refused before.
 func (s *Server) readObject(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, refused := s.readBody(w, r)
+	if refused != nil {
+		return nil, refused
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, bodyProblem("a JSON object is expected, and the body is empty")
+	}
+	if err := jsonscan.Check(body, bodyDepth); err != nil {
+		return nil, bodyProblem("no acceptable JSON: " + err.Error())
+	}
+	if kind := jsonscan.KindOf(body); kind != jsonscan.Object {
+		return nil, bodyProblem(fmt.Sprintf("must be an object, not %s", kind))
+	}
+	return body, nil
+}
+
+// readBody returns the body of a request, of a bounded size.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *Problem) {
 	if r.ContentLength > s.opts.MaxBody {
 		return nil, s.tooLarge(w, r)
 	}
@@ -32,15 +50,6 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request) ([]byte, err
 	}
 	if int64(body.Len()) > s.opts.MaxBody {
 		return nil, s.tooLarge(w, r)
-	}
-	if len(bytes.TrimSpace(body.Bytes())) == 0 {
-		return nil, bodyProblem("a JSON object is expected, and the body is empty")
-	}
-	if err := jsonscan.Check(body.Bytes(), bodyDepth); err != nil {
-		return nil, bodyProblem("no acceptable JSON: " + err.Error())
-	}
-	if kind := jsonscan.KindOf(body.Bytes()); kind != jsonscan.Object {
-		return nil, bodyProblem(fmt.Sprintf("must be an object, not %s", kind))
 	}
 	return body.Bytes(), nil
 }

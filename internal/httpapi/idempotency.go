@@ -84,15 +84,9 @@ func (s *Server) fingerprint(w http.ResponseWriter, r *http.Request, key string)
 		p.Field = idempotencyKey
 		return "", p
 	}
-	if r.ContentLength > s.opts.MaxBody {
-		return "", s.tooLarge(w, r)
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, s.opts.MaxBody+1))
-	if err != nil {
-		return "", bodyProblem("the body ended early")
-	}
-	if int64(len(body)) > s.opts.MaxBody {
-		return "", s.tooLarge(w, r)
+	body, refused := s.readBody(w, r)
+	if refused != nil {
+		return "", refused
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	sum := sha256.Sum256([]byte(r.Method + " " + r.URL.RequestURI() + "\n" + string(body)))

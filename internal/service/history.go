@@ -12,7 +12,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/store"
 )
 
-// History is what ran, and what operators did to many jobs: store.Store.
+// History is what ran, and what operators and requests did: store.Store.
 type History interface {
 	Executions(ctx context.Context, q store.Query) (store.Page, error)
 	Count(ctx context.Context, filter store.Filter) (n int, exact bool, err error)
@@ -21,13 +21,22 @@ type History interface {
 	Names(ctx context.Context, match func(name string) bool, limit int) ([]string, error)
 	FunctionNames(ctx context.Context, match func(module, name string) bool, limit int) ([][2]string, error)
 
+	Operations
+	Answers
+}
+
+// Operations are kept so that they go on after this process was killed.
+type Operations interface {
 	CreateOperation(ctx context.Context, o store.Operation) error
 	SaveOperation(ctx context.Context, o store.Operation) (store.Operation, error)
 	CancelOperation(ctx context.Context, id string) (store.Operation, error)
 	Operation(ctx context.Context, id string) (store.Operation, error)
 	Operations(ctx context.Context, limit int) ([]store.Operation, error)
 	UnfinishedOperations(ctx context.Context) ([]store.Operation, error)
+}
 
+// Answers are what requests with a key were answered.
+type Answers interface {
 	Remember(ctx context.Context, key, fingerprint string, response []byte, ttl time.Duration) error
 	Recall(ctx context.Context, key string) (store.Answer, error)
 }

@@ -19,7 +19,7 @@ const (
 func sift[T any](cursor string, limit int, list func(cursor string, limit int) (page[T], error), match func([]T) ([]bool, error)) (page[T], error) {
 	var found page[T]
 	began := time.Now()
-	for n := limit; ; n = max(limit-len(found.items), siftPage) {
+	for n := limit; ; {
 		p, err := list(cursor, n)
 		if err != nil {
 			return page[T]{}, err
@@ -28,15 +28,9 @@ func sift[T any](cursor string, limit int, list func(cursor string, limit int) (
 		if err != nil {
 			return page[T]{}, err
 		}
-		last := nth(matches, limit-len(found.items))
-		for last < len(matches)-1 { // a cursor stands behind whole pages only: this one has to end with the last match
-			if p, err = list(cursor, last+1); err != nil {
-				return page[T]{}, err
-			}
-			if matches, err = match(p.items); err != nil {
-				return page[T]{}, err
-			}
-			last = nth(matches, limit-len(found.items))
+		if last := nth(matches, limit-len(found.items)); last < len(matches)-1 {
+			n = last + 1 // a cursor stands behind whole pages only: this one has to end with the last match
+			continue
 		}
 		for i, ok := range matches {
 			if ok {
@@ -51,6 +45,7 @@ func sift[T any](cursor string, limit int, list func(cursor string, limit int) (
 			found.partial = true
 			return found, nil
 		}
+		n = max(limit-len(found.items), siftPage)
 	}
 }
 

@@ -3,6 +3,7 @@ package service_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,6 +36,15 @@ func follow(t *testing.T, b *bundle, sub *service.Subscription, after string) <-
 	return updates
 }
 
+// enqueueMany makes as many jobs as one request may.
+func (b *bundle) enqueueMany() {
+	b.t.Helper()
+	requests := slices.Repeat([]service.Request{{Function: "a.b.f", Queue: "low"}}, broker.MaxEnqueue)
+	if _, _, err := b.EnqueueMany(b.t.Context(), requests); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func TestASlowClientIsToldTheNewestOfEachJobAndHowManyItMissed(t *testing.T) {
 	t.Parallel()
 	b := setup(t, open(t))
@@ -51,14 +61,8 @@ func TestASlowClientIsToldTheNewestOfEachJobAndHowManyItMissed(t *testing.T) {
 		t.Errorf("one job: %+v", u)
 	}
 	b.finish(b.claim("high"))
-	var requests []service.Request
-	for range broker.MaxEnqueue {
-		requests = append(requests, service.Request{Function: "a.b.f", Queue: "low"})
-	}
 	for range 2 {
-		if _, _, err := b.EnqueueMany(t.Context(), requests); err != nil {
-			t.Fatal(err)
-		}
+		b.enqueueMany()
 	}
 	changes, more := map[string]distro.Status{}, 0
 	for len(changes)+more < 1+2*broker.MaxEnqueue {
@@ -87,14 +91,8 @@ func TestAClientThatWasAwayForLongIsToldToReadAnew(t *testing.T) {
 	<-updates
 	b.enqueue(service.Request{Queue: "high"})
 	after := (<-updates).Position
-	var requests []service.Request
-	for range broker.MaxEnqueue {
-		requests = append(requests, service.Request{Function: "a.b.f", Queue: "low"})
-	}
 	for range 21 {
-		if _, _, err := b.EnqueueMany(t.Context(), requests); err != nil {
-			t.Fatal(err)
-		}
+		b.enqueueMany()
 	}
 	late, err := service.Subscribe([]string{"jobs"})
 	if err != nil {
