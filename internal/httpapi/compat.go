@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/guard"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
 )
@@ -242,7 +243,7 @@ func (s *Server) cleanQueueByGet(w http.ResponseWriter, r *http.Request) {
 		methodNotAllowed(w, r, cleanMethods)
 		return
 	}
-	if foreign(r) {
+	if guard.Foreign(r) {
 		writeProblem(w, newProblem(http.StatusForbidden, distro.CodeForbidden, "a page of another origin may not do this"))
 		return
 	}

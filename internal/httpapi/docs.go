@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/distro-orchestrator/distro/internal/guard"
 )
 
 //go:embed docs
@@ -64,7 +66,7 @@ func (s *Server) showDocs(w http.ResponseWriter, r *http.Request) {
 	page.Funcs(template.FuncMap{"t": words.phrase})
 	var body bytes.Buffer
 	view := docsView{
-		Code: words.code, Style: s.docs.style, Base: s.base(r), Secret: s.guard.secret, Version: s.opts.Version,
+		Code: words.code, Style: s.docs.style, Base: s.base(r), Secret: s.guard.Role("") == guard.None, Version: s.opts.Version,
 		Groups: describeGroups(s.description, s.routes, words), Problem: describeNamed(s.description, "Problem", words),
 	}
 	if err := page.Execute(&body, view); err != nil {

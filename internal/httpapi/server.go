@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/guard"
 	"github.com/distro-orchestrator/distro/internal/service"
 )
 
@@ -56,7 +57,7 @@ const maxStreams = 256
 // Server is the HTTP handler of the API.
 type Server struct {
 	opts   Options
-	guard  *guard
+	guard  *guard.Guard
 	mux    *http.ServeMux
 	access map[string]access // by pattern
 	routes []Route
@@ -80,7 +81,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:    opts.withDefaults(),
-		guard:   newGuard(opts.Listen, opts.Hosts, opts.AuthToken),
+		guard:   guard.New(guard.Options{Listen: opts.Listen, Hosts: opts.Hosts, Token: opts.AuthToken}),
 		mux:     http.NewServeMux(),
 		access:  map[string]access{},
 		streams: make(chan struct{}, maxStreams),
@@ -132,7 +133,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.rescue(w, r)
 	secure(w.Header())
 	handler, pattern := s.mux.Handler(r)
-	if refused := s.guard.check(w, r, s.access[pattern]); refused != nil {
+	if refused := s.admission(w, r, s.access[pattern]); refused != nil {
 		writeProblem(w, refused)
 		return
 	}
