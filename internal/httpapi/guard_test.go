@@ -6,9 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/distro-orchestrator/distro/internal/guard"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
 )
 
@@ -44,6 +46,98 @@ func TestEveryRouteNeedsTheTokenButTheOpenOnes(t *testing.T) {
 	for _, path := range []string{"/", "/nothing", "/docs/", "/scheduler/queue-task?x", "/HEALTHZ", "//scheduler/modules", "/healthz/"} {
 		if w := b.do("GET", path, ""); w.Code != http.StatusUnauthorized {
 			t.Errorf("%s, which is no route: %d", path, w.Code)
+		}
+	}
+}
+
+// inside asks the handler for another listener.
+func (b *bundle) inside(role guard.Role, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	b.t.Helper()
+	r := httptest.NewRequestWithContext(b.t.Context(), method, path, strings.NewReader(body))
+	r.Host = "dashboard.example:9181"
+	for pair := range slices.Chunk(header, 2) {
+		r.Header.Set(pair[0], pair[1])
+	}
+	w := httptest.NewRecorder()
+	b.api.Inside(func(*http.Request) guard.Role { return role }).ServeHTTP(w, r)
+	return w
+}
+
+func TestATokenThatMayReadChangesNothing(t *testing.T) {
+	t.Parallel()
+	const reading = "fedcba9876543210"
+	b := setup(t, withToken, func(o *httpapi.Options) { o.ReadToken = reading })
+	b.api.EndStreams()
+	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{stream}", "s")
+	for _, route := range b.api.Routes() {
+		path := replacer.Replace(route.Path)
+		clean := strings.HasPrefix(route.Path, "/scheduler/clean-queue")
+		reads := route.Method == "GET" && !clean || route.Path == "/api/v1/events/{stream}"
+		if route.Reader != (reads && !route.Open) {
+			t.Errorf("%s %s: is for readers: %t", route.Method, path, route.Reader)
+		}
+		methods := []string{route.Method}
+		if route.Method == "GET" {
+			methods = append(methods, "HEAD")
+		}
+		for _, method := range methods {
+			for where, w := range map[string]*httptest.ResponseRecorder{
+				"outside": b.do(method, path, "", "Authorization", "Bearer "+reading), "inside": b.inside(guard.Reader, method, path, ""),
+			} {
+				if where == "inside" && !strings.HasPrefix(path, "/api/v1/") {
+					continue
+				}
+				if refused := w.Code == http.StatusForbidden; refused == reads || w.Code == http.StatusUnauthorized {
+					t.Errorf("%s: %s %s: %d %s", where, method, path, w.Code, w.Body)
+				}
+			}
+		}
+	}
+	w := b.do("POST", "/scheduler/queue-task", task(`"x":1`), "Authorization", "Bearer "+reading)
+	if !strings.Contains(w.Body.String(), "auth_token_read may only read") || w.Header().Get("WWW-Authenticate") != "" || len(b.jobs()) != 0 {
+		t.Errorf("%d %s, with %d jobs", w.Code, w.Body, len(b.jobs()))
+	}
+	if w := b.do("GET", "/nothing", "", "Authorization", "Bearer "+reading); w.Code != http.StatusNotFound {
+		t.Errorf("no route: %d", w.Code)
+	}
+}
+
+func TestAnotherListenerOfTheProcessDecidesWhoMay(t *testing.T) {
+	t.Parallel()
+	b := setup(t, withToken)
+	body := `{"function":"hello_world.send_hello_world"}`
+	for _, tt := range []struct {
+		what         string
+		role         guard.Role
+		method, path string
+		header       []string
+		want         int
+	}{
+		{"nobody", guard.None, "GET", "/api/v1/queues", nil, 401}, {"a token does not help", guard.None, "GET", "/api/v1/queues", []string{"Authorization", "Bearer " + secret}, 401},
+		{"a reader reads", guard.Reader, "GET", "/api/v1/queues", nil, 200}, {"and changes nothing", guard.Reader, "POST", "/api/v1/jobs", nil, 403},
+		{"nor by a token", guard.Reader, "POST", "/api/v1/jobs", []string{"Authorization", "Bearer " + secret}, 403},
+		{"an operator reads", guard.Operator, "GET", "/api/v1/queues", nil, 200}, {"and operates", guard.Operator, "POST", "/api/v1/jobs", nil, 201},
+		{"not for another's page", guard.Operator, "POST", "/api/v1/jobs", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"the original's requests are not there", guard.Operator, "POST", "/scheduler/queue-task", nil, 404}, {"nor what is open", guard.Operator, "GET", "/healthz", nil, 404},
+		{"nor the documentation", guard.Operator, "GET", "/docs", nil, 404}, {"nor round a corner", guard.Operator, "GET", "/api/v1/../../scheduler/modules", nil, 301},
+		{"another method", guard.Operator, "PUT", "/api/v1/queues", nil, 405}, {"no route", guard.Operator, "GET", "/api/v1/nothing", nil, 404},
+	} {
+		w := b.inside(tt.role, tt.method, tt.path, body, tt.header...)
+		got := w.Code
+		if got == http.StatusTemporaryRedirect || got == http.StatusPermanentRedirect {
+			got = http.StatusMovedPermanently
+		}
+		if got != tt.want || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %s %s: %d %s", tt.what, tt.method, tt.path, w.Code, w.Body)
+		}
+	}
+	if jobs := b.jobs(); len(jobs) != 1 {
+		t.Errorf("%d jobs, want 1", len(jobs))
+	}
+	// Nothing in a request to the API's own listener leads there.
+	for _, header := range [][]string{{"Host", "dashboard.example:9181"}, {"Cookie", "session=x"}, {"X-Forwarded-Host", "dashboard.example:9181"}} {
+		if w := b.do("GET", "/api/v1/queues", "", header...); w.Code != http.StatusUnauthorized && w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("%q: %d", header, w.Code)
 		}
 	}
 }

@@ -46,12 +46,6 @@ func tells(text string) description {
 	return func(_ huma.Registry, op *huma.Operation) { op.Description = text }
 }
 
-// forbids tells that a page of another origin cannot have the one GET that
-// changes something.
-func forbids(schemas huma.Registry, op *huma.Operation) {
-	op.Responses["403"] = describeBody[Problem](schemas, problemType, "A page of another origin asked")
-}
-
 func describeBody[T any](schemas huma.Registry, contentType, description string) *huma.Response {
 	return &huma.Response{Description: description, Content: map[string]*huma.MediaType{
 		contentType: {Schema: schemas.Schema(reflect.TypeFor[T](), true, "")},
@@ -175,8 +169,11 @@ func describeProblems(spec *huma.OpenAPI) {
 	for _, item := range spec.Paths {
 		for _, op := range operationsOf(item) {
 			var statuses []int
-			if op.Metadata[accessKey] == token {
+			if op.Metadata[accessKey] != open {
 				statuses = append(statuses, http.StatusUnauthorized)
+			}
+			if op.Metadata[accessKey] == operate {
+				statuses = append(statuses, http.StatusForbidden)
 			}
 			if strings.Contains(op.Path, "{") {
 				statuses = append(statuses, http.StatusNotFound)

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/guard"
 )
 
 // access is who may use a route. It has no default: a route that declares none
@@ -22,14 +23,29 @@ import (
 type access string
 
 const (
-	open  access = "open"  // everybody who reaches the listener
-	token access = "token" // with the token, where one is set
+	open    access = "open"    // everybody who reaches the listener
+	read    access = "read"    // readers: it changes nothing but what the reader sees
+	operate access = "operate" // operators
 )
+
+// needs is the role that a route asks for. What is no route is told to those
+// only who may read.
+func (a access) needs() guard.Role {
+	switch a {
+	case open:
+		return guard.None
+	case operate:
+		return guard.Operator
+	default:
+		return guard.Reader
+	}
+}
 
 // Route is one registered route.
 type Route struct {
 	Method, Path string
 	Open         bool // needs no token
+	Reader       bool // a token that may only read is enough
 }
 
 // Routes lists every registered route.
@@ -46,60 +62,60 @@ type route struct {
 // table is every route of the API.
 func (s *Server) table() []route {
 	return []route{
-		{"GET", "/scheduler/modules", token, twice("List modules", s.modules, gives[[]ModuleItem](http.StatusOK))},
-		{"POST", "/scheduler/queue-task", token, twice("Queue a task", s.queueTask, takes[NewTask](), created[TaskReply]())},
-		{"POST", "/scheduler/schedule-task", token, twice("Queue a task later", s.scheduleTask, takes[NewScheduledTask](), created[TaskReply]())},
-		{"GET", cleanPath, token, twice("Delete what waits in the queues", s.cleanQueueByGet, limitsToQueue, gives[CleanReply](http.StatusOK), forbids)},
-		{"POST", cleanPath, token, twice("Delete what waits in the queues", s.cleanQueue, limitsToQueue, gives[CleanReply](http.StatusOK))},
-		{"DELETE", cleanPath, token, twice("Delete what waits in the queues", s.cleanQueue, limitsToQueue, gives[CleanReply](http.StatusOK))},
+		{"GET", "/scheduler/modules", read, twice("List modules", s.modules, gives[[]ModuleItem](http.StatusOK))},
+		{"POST", "/scheduler/queue-task", operate, twice("Queue a task", s.queueTask, takes[NewTask](), created[TaskReply]())},
+		{"POST", "/scheduler/schedule-task", operate, twice("Queue a task later", s.scheduleTask, takes[NewScheduledTask](), created[TaskReply]())},
+		{"GET", cleanPath, operate, twice("Delete what waits in the queues", s.cleanQueueByGet, limitsToQueue, gives[CleanReply](http.StatusOK))},
+		{"POST", cleanPath, operate, twice("Delete what waits in the queues", s.cleanQueue, limitsToQueue, gives[CleanReply](http.StatusOK))},
+		{"DELETE", cleanPath, operate, twice("Delete what waits in the queues", s.cleanQueue, limitsToQueue, gives[CleanReply](http.StatusOK))},
 
-		{"GET", "/api/v1/overview", token, typed("Get how things stand", s.overview)},
-		{"GET", "/api/v1/events", token, raw("Follow what changes as server-sent events", s.streamEvents, follows, sends("text/event-stream"), tells(tellEvents))},
-		{"POST", "/api/v1/events/{stream}", token, typed("Change the topics of a stream of events", s.setTopics)},
+		{"GET", "/api/v1/overview", read, typed("Get how things stand", s.overview)},
+		{"GET", "/api/v1/events", read, raw("Follow what changes as server-sent events", s.streamEvents, follows, sends("text/event-stream"), tells(tellEvents))},
+		{"POST", "/api/v1/events/{stream}", read, typed("Change the topics of a stream of events", s.setTopics)},
 
-		{"POST", "/api/v1/jobs", token, raw("Create a job", s.createJob, takes[NewJob](), created[Job](), tells(tellRepeats))},
-		{"POST", "/api/v1/jobs/batch", token, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
-		{"GET", "/api/v1/jobs", token, typed("List jobs, newest first", s.listJobs)},
-		{"GET", "/api/v1/jobs/{id}", token, typed("Get a job, or wait for its end", s.getJob)},
-		{"DELETE", "/api/v1/jobs/{id}", token, typed("Delete a job with its output", s.deleteJob, conflicts)},
-		{"POST", "/api/v1/jobs/{id}/cancel", token, typed("Cancel a job that waits", s.cancelJob)},
-		{"POST", "/api/v1/jobs/{id}/stop", token, typed("Stop a job that runs", s.stopJob)},
-		{"POST", "/api/v1/jobs/{id}/requeue", token, typed("Queue a job again that ended", s.requeueJob)},
-		{"POST", "/api/v1/jobs/{id}/run-first", token, typed("Move a job to the front of its queue", s.runFirstJob)},
-		{"GET", "/api/v1/jobs/{id}/log", token, typed("Read a range of a job's output", s.readLog)},
-		{"GET", "/api/v1/jobs/{id}/log/stream", token, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"), tells(tellStream))},
-		{"GET", "/api/v1/jobs/{id}/log.txt", token, raw("Get all of a job's output", s.textLog, path("id"), sends("text/plain"))},
+		{"POST", "/api/v1/jobs", operate, raw("Create a job", s.createJob, takes[NewJob](), created[Job](), tells(tellRepeats))},
+		{"POST", "/api/v1/jobs/batch", operate, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
+		{"GET", "/api/v1/jobs", read, typed("List jobs, newest first", s.listJobs)},
+		{"GET", "/api/v1/jobs/{id}", read, typed("Get a job, or wait for its end", s.getJob)},
+		{"DELETE", "/api/v1/jobs/{id}", operate, typed("Delete a job with its output", s.deleteJob, conflicts)},
+		{"POST", "/api/v1/jobs/{id}/cancel", operate, typed("Cancel a job that waits", s.cancelJob)},
+		{"POST", "/api/v1/jobs/{id}/stop", operate, typed("Stop a job that runs", s.stopJob)},
+		{"POST", "/api/v1/jobs/{id}/requeue", operate, typed("Queue a job again that ended", s.requeueJob)},
+		{"POST", "/api/v1/jobs/{id}/run-first", operate, typed("Move a job to the front of its queue", s.runFirstJob)},
+		{"GET", "/api/v1/jobs/{id}/log", read, typed("Read a range of a job's output", s.readLog)},
+		{"GET", "/api/v1/jobs/{id}/log/stream", read, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"), tells(tellStream))},
+		{"GET", "/api/v1/jobs/{id}/log.txt", read, raw("Get all of a job's output", s.textLog, path("id"), sends("text/plain"))},
 
-		{"GET", "/api/v1/jobs/{id}/attempts", token, typed("List the attempts of a job, the oldest first", s.listAttempts)},
+		{"GET", "/api/v1/jobs/{id}/attempts", read, typed("List the attempts of a job, the oldest first", s.listAttempts)},
 
-		{"GET", "/api/v1/executions", token, typed("Search what ran, the newest first", s.listExecutions)},
-		{"GET", "/api/v1/executions/count", token, typed("Count what ran", s.countExecutions)},
-		{"GET", "/api/v1/series", token, typed("Get counts and times of what ran, for charts", s.listSeries)},
+		{"GET", "/api/v1/executions", read, typed("Search what ran, the newest first", s.listExecutions)},
+		{"GET", "/api/v1/executions/count", read, typed("Count what ran", s.countExecutions)},
+		{"GET", "/api/v1/series", read, typed("Get counts and times of what ran, for charts", s.listSeries)},
 
-		{"POST", operationsPath, token, typed("Requeue, cancel or delete many jobs", s.createOperation, accepts[Operation])},
-		{"GET", "/api/v1/operations", token, typed("List operations, the newest first", s.listOperations)},
-		{"GET", "/api/v1/operations/{id}", token, typed("Get an operation and its progress", s.getOperation)},
-		{"POST", "/api/v1/operations/{id}/cancel", token, typed("Cancel an operation; what is done stays done", s.cancelOperation)},
+		{"POST", operationsPath, operate, typed("Requeue, cancel or delete many jobs", s.createOperation, accepts[Operation])},
+		{"GET", "/api/v1/operations", read, typed("List operations, the newest first", s.listOperations)},
+		{"GET", "/api/v1/operations/{id}", read, typed("Get an operation and its progress", s.getOperation)},
+		{"POST", "/api/v1/operations/{id}/cancel", operate, typed("Cancel an operation; what is done stays done", s.cancelOperation)},
 
-		{"GET", "/api/v1/queues", token, typed("List queues", s.listQueues)},
-		{"GET", "/api/v1/queues/{queue}", token, typed("Get a queue", s.getQueue)},
-		{"POST", "/api/v1/queues/{queue}/pause", token, typed("Pause a queue", s.pauseQueue)},
-		{"POST", "/api/v1/queues/{queue}/resume", token, typed("Let a queue go on", s.resumeQueue)},
-		{"POST", "/api/v1/queues/{queue}/empty", token, typed("Delete what waits in a queue", s.emptyQueue, unhurried)},
+		{"GET", "/api/v1/queues", read, typed("List queues", s.listQueues)},
+		{"GET", "/api/v1/queues/{queue}", read, typed("Get a queue", s.getQueue)},
+		{"POST", "/api/v1/queues/{queue}/pause", operate, typed("Pause a queue", s.pauseQueue)},
+		{"POST", "/api/v1/queues/{queue}/resume", operate, typed("Let a queue go on", s.resumeQueue)},
+		{"POST", "/api/v1/queues/{queue}/empty", operate, typed("Delete what waits in a queue", s.emptyQueue, unhurried)},
 
-		{"GET", "/api/v1/workers", token, typed("List workers", s.listWorkers)},
-		{"POST", "/api/v1/workers/suspend", token, typed("Suspend all workers", s.suspendWorkers)},
-		{"POST", "/api/v1/workers/resume", token, typed("Let all workers go on", s.resumeWorkers)},
+		{"GET", "/api/v1/workers", read, typed("List workers", s.listWorkers)},
+		{"POST", "/api/v1/workers/suspend", operate, typed("Suspend all workers", s.suspendWorkers)},
+		{"POST", "/api/v1/workers/resume", operate, typed("Let all workers go on", s.resumeWorkers)},
 
-		{"GET", "/api/v1/automations", token, typed("List modules with their functions", s.listAutomations)},
-		{"GET", "/api/v1/automations/{module}", token, typed("Get a module with its functions", s.getAutomation)},
-		{"GET", "/api/v1/automations/{module}/{function}", token, typed("Get a function", s.getFunction)},
+		{"GET", "/api/v1/automations", read, typed("List modules with their functions", s.listAutomations)},
+		{"GET", "/api/v1/automations/{module}", read, typed("Get a module with its functions", s.getAutomation)},
+		{"GET", "/api/v1/automations/{module}/{function}", read, typed("Get a function", s.getFunction)},
 
 		{"GET", "/healthz", open, raw("Ask whether the server lives", s.health, gives[Health](http.StatusOK))},
 		{"GET", "/readyz", open, raw("Ask whether the server takes work", s.ready, gives[Health](http.StatusOK))},
-		{"GET", "/metrics", token, raw("Get metrics for Prometheus", s.opts.Metrics.ServeHTTP, sends("text/plain"))},
-		{"GET", "/openapi.json", token, plain(s.openAPI)},
-		{"GET", "/docs", token, plain(s.showDocs)},
+		{"GET", "/metrics", read, raw("Get metrics for Prometheus", s.opts.Metrics.ServeHTTP, sends("text/plain"))},
+		{"GET", "/openapi.json", read, plain(s.openAPI)},
+		{"GET", "/docs", read, plain(s.showDocs)},
 	}
 }
 
@@ -159,7 +175,7 @@ type registrar struct {
 }
 
 func (g *registrar) handle(r route, handler http.HandlerFunc) {
-	if r.access != open && r.access != token {
+	if r.access != open && r.access != read && r.access != operate {
 		g.faults = append(g.faults, fmt.Errorf("%s %s declares no access", r.method, r.path))
 		return
 	}
@@ -169,7 +185,7 @@ func (g *registrar) handle(r route, handler http.HandlerFunc) {
 	pattern := r.method + " " + r.path
 	g.server.mux.HandleFunc(pattern, handler)
 	g.server.access[pattern] = r.access
-	g.server.routes = append(g.server.routes, Route{r.method, strings.TrimSuffix(r.path, "{$}"), r.access == open})
+	g.server.routes = append(g.server.routes, Route{r.method, strings.TrimSuffix(r.path, "{$}"), r.access == open, r.access == read})
 }
 
 const accessKey = "access"

@@ -26,6 +26,7 @@ import (
 type Options struct {
 	Service   *service.Service
 	AuthToken string                      // bearer token; empty: everybody may, whom the listener lets in
+	ReadToken string                      // bearer token that may only read; empty: there is none
 	Hosts     []string                    // names answered beside loopback and Listen
 	Listen    string                      // host:port the server is reached at
 	MaxBody   int64                       // bytes of a request's body; default 32 MiB
@@ -81,7 +82,7 @@ func New(opts Options) (*Server, error) {
 	}
 	s := &Server{
 		opts:    opts.withDefaults(),
-		guard:   guard.New(guard.Options{Listen: opts.Listen, Hosts: opts.Hosts, Token: opts.AuthToken}),
+		guard:   guard.New(guard.Options{Listen: opts.Listen, Hosts: opts.Hosts, Token: opts.AuthToken, ReadToken: opts.ReadToken}),
 		mux:     http.NewServeMux(),
 		access:  map[string]access{},
 		streams: make(chan struct{}, maxStreams),
@@ -127,22 +128,6 @@ func (s *Server) HTTPServer() *http.Server {
 // EndStreams ends the answers that stay open: log streams and waits for a
 // job's end. Clients may ask again elsewhere, where they were.
 func (s *Server) EndStreams() { s.close.Do(func() { close(s.closing) }) }
-
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	defer s.rescue(w, r)
-	secure(w.Header())
-	handler, pattern := s.mux.Handler(r)
-	if refused := s.admission(w, r, s.access[pattern]); refused != nil {
-		writeProblem(w, refused)
-		return
-	}
-	if s.access[pattern] == "" {
-		s.noRoute(w, r, handler)
-		return
-	}
-	s.mux.ServeHTTP(w, withCaller(r))
-}
 
 // secure sets the headers that every answer has. Nothing here is a page.
 func secure(h http.Header) {
