@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // zones by name on machines that have no files of them
 
 	"github.com/distro-orchestrator/distro"
 )

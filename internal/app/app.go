@@ -145,18 +145,18 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 		Broker: a.queue, Catalog: catalog, Output: printed, Arrivals: a.queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
-		History: a.history, Behind: a.recorder.Behind,
+		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone,
 	})
 	if err != nil {
 		return err
 	}
 	a.service = operations
-	token := cfg.AuthToken
+	token, reading := cfg.AuthToken, cfg.AuthTokenRead
 	if cfg.Auth == config.AuthNone {
-		token = ""
+		token, reading = "", ""
 	}
 	a.api, err = httpapi.New(httpapi.Options{
-		Service: operations, AuthToken: token, Hosts: cfg.Hosts, Listen: cfg.Listen,
+		Service: operations, AuthToken: token, ReadToken: reading, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
 		Metrics: a.metrics.Handler(a.sources(a.queue, broker.SystemClock())),
 	})

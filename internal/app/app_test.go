@@ -68,6 +68,51 @@ func TestAnOrchestratorServesAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestAnOrchestratorTakesItsTokensAndItsZoneFromTheSettings(t *testing.T) {
+	t.Parallel()
+	const operators, readers = "0123456789abcdef", "fedcba9876543210"
+	a, err := app.New(t.Context(), options(t, map[string]string{
+		"workers": "0", "auth_token": operators, "auth_token_read": readers, "timezone": "Asia/Tokyo",
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	intake, drain := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(intake, t.Context()) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, tt := range []struct {
+		token, method, path, body string
+		status                    int
+		want                      string
+	}{
+		{readers, "GET", "/api/v1/queues", "", http.StatusOK, `"default"`},
+		{readers, "POST", "/api/v1/jobs", `{"function":"m.f"}`, http.StatusForbidden, "auth_token_read may only read"},
+		{"x", "GET", "/api/v1/queues", "", http.StatusUnauthorized, ""},
+		{operators, "POST", "/api/v1/jobs", `{"function":"m.f"}`, http.StatusCreated, `"queued"`},
+		{operators, "POST", "/api/v1/operations", `{"action":"delete","query":"when:2026-10-31"}`, http.StatusAccepted, "2026-10-30T15:00:00Z"},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), tt.method, "http://"+a.Addr().String()+tt.path, strings.NewReader(tt.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+tt.token)
+		response, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != tt.status || !strings.Contains(string(text), tt.want) {
+			t.Errorf("%s %s: %s %s, %v; want %d with %q", tt.method, tt.path, response.Status, text, err, tt.status, tt.want)
+		}
+	}
+	drain()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
 	t.Parallel()
 	opts := options(t, map[string]string{"workers": "2"})

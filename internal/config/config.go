@@ -57,6 +57,8 @@ type Config struct {
 	TLSCert, TLSKey string // both set or both empty
 	Auth            string // AuthToken or AuthNone
 	AuthToken       string // empty: none
+	AuthTokenRead   string // empty: none; else differs from AuthToken, which is set
+	Timezone        *time.Location
 
 	WebhookURL          string // empty: none
 	WebhookSecret       string // empty: requests are not signed
@@ -132,6 +134,9 @@ func (c Config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return invalid("tls_cert and tls_key go together: set both or none")
 	}
+	if err := c.checkTokens(); err != nil {
+		return err
+	}
 	if c.AlertQueueAge > 0 && c.WebhookURL == "" {
 		return invalid("%s: alert_queue_age tells webhook_url, which is not set: set it too, or remove this one", c.Origin("alert_queue_age"))
 	}
@@ -143,6 +148,20 @@ func (c Config) check() error {
 	if err == nil && c.Listen == c.DashboardListen && port != "0" {
 		return invalid("%s: dashboard_listen: %s is the address of listen already: choose another port",
 			c.Origin("dashboard_listen"), c.DashboardListen)
+	}
+	return nil
+}
+
+// checkTokens refuses a token of readers that guards nothing, or is no other.
+func (c Config) checkTokens() error {
+	switch {
+	case c.AuthTokenRead == "":
+		return nil
+	case c.AuthToken == "":
+		return invalid("%s: auth_token_read lets others read only where auth_token is asked of those who change something: set auth_token too, or remove this one",
+			c.Origin("auth_token_read"))
+	case c.AuthTokenRead == c.AuthToken:
+		return invalid("%s: auth_token_read is auth_token, so whoever has it may change everything: choose another", c.Origin("auth_token_read"))
 	}
 	return nil
 }

@@ -39,6 +39,20 @@ func load(t *testing.T, text string, environ ...string) config.Config {
 	return c
 }
 
+func located(t *testing.T, name string) *time.Location {
+	t.Helper()
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return zone
+}
+
+// byName compares zones.
+func byName() cmp.Option {
+	return cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
+}
+
 func TestNothingSetGivesTheDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := config.Load(config.Sources{File: "no-such-file.cfg"})
@@ -55,9 +69,9 @@ func TestNothingSetGivesTheDefaults(t *testing.T) {
 		RetentionRows: 10_000_000, RetentionSize: 10 << 30, OutputSize: 20 << 30,
 		Workers: runtime.GOMAXPROCS(0), Isolation: isolation, Python: "auto", KillGrace: 10 * time.Second,
 		JobTimeout: 30 * time.Minute, ResultTTL: 500 * time.Second, MaxOutput: 100 << 20, MaxBody: 32 << 20,
-		Listen: "127.0.0.1:7000", DashboardListen: "127.0.0.1:9181", Auth: "token",
+		Listen: "127.0.0.1:7000", DashboardListen: "127.0.0.1:9181", Auth: "token", Timezone: located(t, "America/Sao_Paulo"),
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty(), byName()); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	if origin := got.Origin("workers"); origin != "default" {
@@ -74,7 +88,7 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 		"workers = 0\nisolation = spawn\npython = .venv/bin/python\nkill_grace = 0\ndrain_timeout = 2h10m20s\n"+
 		"job_timeout = none\nresult_ttl = forever\njob_memory = 256M\nmax_output = 4096\nmax_body = 1 GiB\n"+
 		"listen = :8000\ndashboard_listen = [::1]:0\nhosts = a.example b.example\ntls_cert = c.pem\ntls_key = /k.pem\n"+
-		"auth = none\nauth_token = "+secret+"\n"+
+		"auth = none\nauth_token = "+secret+"\nauth_token_read = "+secret+"-read\ntimezone = Europe/Lisbon\n"+
 		"webhook_url = https://h/x\nwebhook_secret = "+secret+"\nwebhook_allow_private = Yes\nalert_queue_age = 10m\n")
 	got, err := config.Load(config.Sources{File: file, FileRequired: true})
 	if err != nil {
@@ -90,9 +104,10 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 		JobTimeout: distro.Forever, ResultTTL: distro.Forever, JobMemory: 256 << 20, MaxOutput: 4096, MaxBody: 1 << 30,
 		Listen: ":8000", DashboardListen: "[::1]:0", Hosts: []string{"a.example", "b.example"},
 		TLSCert: filepath.Join(dir, "c.pem"), TLSKey: "/k.pem", Auth: "none", AuthToken: secret, File: file,
+		AuthTokenRead: secret + "-read", Timezone: located(t, "Europe/Lisbon"),
 		WebhookURL: "https://h/x", WebhookSecret: secret, WebhookAllowPrivate: true, AlertQueueAge: 10 * time.Minute,
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}), byName()); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	if got, want := got.Origin("task_retries"), file+":3"; got != want {
@@ -126,45 +141,51 @@ func TestEnvironmentOverridesFileAndFlagsOverrideBoth(t *testing.T) {
 func TestErrorsAreOneLineThatNamesThePlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"\ntask_retry = 3":                      `FILE:2: unknown setting "task_retry" (did you mean "task_retries"?)`,
-		"zzzzzzzzzz = 3":                        "FILE:1: unknown setting \"zzzzzzzzzz\" (the nearest one is \"queues\"; `distro up --help` lists them)",
-		"task_retries = abc":                    `FILE:1: task_retries: "abc" is not a whole number from 0 to 100`,
-		"task_retries = 101":                    `FILE:1: task_retries: "101" is not a whole number from 0 to 100`,
-		"task_retries = 3 # three":              `FILE:1: task_retries: "3 # three" is not a whole number from 0 to 100; a comment needs a line of its own`,
-		`task_retries = "3"`:                    `FILE:1: task_retries: "\"3\"" is not a whole number from 0 to 100; write it without the quotes`,
-		"task_retries =":                        `FILE:1: task_retries: "" is not a whole number from 0 to 100; remove the line for the default`,
-		"task_retries = 1\n\n workers = 1":      "FILE:1: task_retries: line 3 goes on with its value because it is indented: begin that line at the left",
-		"[a]\nworkers = 1\n[b]\nWorkers = 2":    "FILE:4: workers is set twice, here and in line 2: keep one of them",
-		"postgre_url =\npostgres_url =":         "FILE:2: postgre_url is set twice, here and in line 1: keep one of them",
-		"workers":                               `FILE:1: "workers" has no value: write name = value`,
-		"kill_grace = 2 parsecs":                `FILE:1: kill_grace: "2 parsecs" is not a time like 90s, 2h10m or 30d (a plain number counts seconds)`,
-		"kill_grace = 2h":                       `FILE:1: kill_grace: "2h" is not between 0s and 1h0m0s`,
-		"job_timeout = 0":                       `FILE:1: job_timeout: "0" is not between 1s and 876000h0m0s`,
-		"job_memory = 1k":                       `FILE:1: job_memory: "1k" is not between 8388608 and 1125899906842624 bytes`,
-		"retention_rows = -1":                   `FILE:1: retention_rows: "-1" is not a whole number from 0 to 1000000000`,
-		"retention_rows = 10,000":               `FILE:1: retention_rows: "10,000" is not a whole number from 0 to 1000000000`,
-		"retention_size = 1k":                   `FILE:1: retention_size: "1k" is not between 1048576 and 1125899906842624 bytes`,
-		"output_size = 50 GB more":              `FILE:1: output_size: "50 GB more" is not a size like 256M, 1G or a number of bytes`,
-		"output_size = 64M":                     `FILE:1: output_size: 67108864 bytes for all jobs are less than the 104857600 that max_output gives to one: raise it, or lower max_output`,
-		"max_body = lots":                       `FILE:1: max_body: "lots" is not a size like 256M, 1G or a number of bytes`,
-		"isolation = Fork":                      `FILE:1: isolation: "Fork" is not one of: fork, pool, spawn`,
-		"listen = 7000":                         `FILE:1: listen: "7000" is not HOST:PORT, like 127.0.0.1:7000`,
-		"listen = a:70000":                      `FILE:1: listen: "a:70000": the port is not a number from 0 to 65535`,
-		"listen = a b:7000":                     `FILE:1: listen: "a b:7000": the host is not a name or an IP address`,
-		"listen = a:1\ndashboard_listen = a:1":  "FILE:2: dashboard_listen: a:1 is the address of listen already: choose another port",
-		"queues = a, b!":                        `FILE:1: queues: "b!" is not a queue name`,
-		"queues = a, a":                         `FILE:1: queues: "a" stands twice in the list`,
-		"queues = ,":                            `FILE:1: queues: "," is not a list of queue names, divided by commas (1 to 100)`,
-		"data_dir =":                            `FILE:1: data_dir: "" is not a folder; remove the line for the default`,
-		"python =":                              `FILE:1: python: "" is not a program: write auto, a name or a path; remove the line for the default`,
-		"webhook_url = ftp://u:" + secret:       "FILE:1: webhook_url: not a URL that begins with http://, https://",
-		"webhook_secret = short":                "FILE:1: webhook_secret: not a token of at least 16 visible characters of ASCII without spaces",
-		"webhook_allow_private = maybe":         `FILE:1: webhook_allow_private: "maybe" is neither on nor off`,
-		"alert_queue_age = 5m":                  "FILE:1: alert_queue_age tells webhook_url, which is not set: set it too, or remove this one",
-		"tls_cert = a":                          "tls_cert and tls_key go together: set both or none",
-		"auth_token = short":                    "FILE:1: auth_token: not a token of at least 16 visible characters of ASCII without spaces",
-		"postgre_url = mysql://u:" + secret:     "FILE:1: postgre_url: not a URL that begins with postgres://, postgresql://, postgresql+psycopg2://",
-		"modules_path = a\nmodules_path: b\nx:": "FILE:2: modules_path is set twice, here and in line 1: keep one of them",
+		"\ntask_retry = 3":                     `FILE:2: unknown setting "task_retry" (did you mean "task_retries"?)`,
+		"zzzzzzzzzz = 3":                       "FILE:1: unknown setting \"zzzzzzzzzz\" (the nearest one is \"timezone\"; `distro up --help` lists them)",
+		"task_retries = abc":                   `FILE:1: task_retries: "abc" is not a whole number from 0 to 100`,
+		"task_retries = 101":                   `FILE:1: task_retries: "101" is not a whole number from 0 to 100`,
+		"task_retries = 3 # three":             `FILE:1: task_retries: "3 # three" is not a whole number from 0 to 100; a comment needs a line of its own`,
+		`task_retries = "3"`:                   `FILE:1: task_retries: "\"3\"" is not a whole number from 0 to 100; write it without the quotes`,
+		"task_retries =":                       `FILE:1: task_retries: "" is not a whole number from 0 to 100; remove the line for the default`,
+		"task_retries = 1\n\n workers = 1":     "FILE:1: task_retries: line 3 goes on with its value because it is indented: begin that line at the left",
+		"[a]\nworkers = 1\n[b]\nWorkers = 2":   "FILE:4: workers is set twice, here and in line 2: keep one of them",
+		"postgre_url =\npostgres_url =":        "FILE:2: postgre_url is set twice, here and in line 1: keep one of them",
+		"workers":                              `FILE:1: "workers" has no value: write name = value`,
+		"kill_grace = 2 parsecs":               `FILE:1: kill_grace: "2 parsecs" is not a time like 90s, 2h10m or 30d (a plain number counts seconds)`,
+		"kill_grace = 2h":                      `FILE:1: kill_grace: "2h" is not between 0s and 1h0m0s`,
+		"job_timeout = 0":                      `FILE:1: job_timeout: "0" is not between 1s and 876000h0m0s`,
+		"job_memory = 1k":                      `FILE:1: job_memory: "1k" is not between 8388608 and 1125899906842624 bytes`,
+		"retention_rows = -1":                  `FILE:1: retention_rows: "-1" is not a whole number from 0 to 1000000000`,
+		"retention_rows = 10,000":              `FILE:1: retention_rows: "10,000" is not a whole number from 0 to 1000000000`,
+		"retention_size = 1k":                  `FILE:1: retention_size: "1k" is not between 1048576 and 1125899906842624 bytes`,
+		"output_size = 50 GB more":             `FILE:1: output_size: "50 GB more" is not a size like 256M, 1G or a number of bytes`,
+		"output_size = 64M":                    `FILE:1: output_size: 67108864 bytes for all jobs are less than the 104857600 that max_output gives to one: raise it, or lower max_output`,
+		"max_body = lots":                      `FILE:1: max_body: "lots" is not a size like 256M, 1G or a number of bytes`,
+		"isolation = Fork":                     `FILE:1: isolation: "Fork" is not one of: fork, pool, spawn`,
+		"listen = 7000":                        `FILE:1: listen: "7000" is not HOST:PORT, like 127.0.0.1:7000`,
+		"listen = a:70000":                     `FILE:1: listen: "a:70000": the port is not a number from 0 to 65535`,
+		"listen = a b:7000":                    `FILE:1: listen: "a b:7000": the host is not a name or an IP address`,
+		"listen = a:1\ndashboard_listen = a:1": "FILE:2: dashboard_listen: a:1 is the address of listen already: choose another port",
+		"queues = a, b!":                       `FILE:1: queues: "b!" is not a queue name`,
+		"queues = a, a":                        `FILE:1: queues: "a" stands twice in the list`,
+		"queues = ,":                           `FILE:1: queues: "," is not a list of queue names, divided by commas (1 to 100)`,
+		"data_dir =":                           `FILE:1: data_dir: "" is not a folder; remove the line for the default`,
+		"python =":                             `FILE:1: python: "" is not a program: write auto, a name or a path; remove the line for the default`,
+		"webhook_url = ftp://u:" + secret:      "FILE:1: webhook_url: not a URL that begins with http://, https://",
+		"webhook_secret = short":               "FILE:1: webhook_secret: not a token of at least 16 visible characters of ASCII without spaces",
+		"webhook_allow_private = maybe":        `FILE:1: webhook_allow_private: "maybe" is neither on nor off`,
+		"alert_queue_age = 5m":                 "FILE:1: alert_queue_age tells webhook_url, which is not set: set it too, or remove this one",
+		"tls_cert = a":                         "tls_cert and tls_key go together: set both or none",
+		"auth_token = short":                   "FILE:1: auth_token: not a token of at least 16 visible characters of ASCII without spaces",
+		"auth_token_read = " + secret:          "FILE:1: auth_token_read lets others read only where auth_token is asked of those who change something: set auth_token too, or remove this one",
+		"timezone = Brasilia":                  `FILE:1: timezone: "Brasilia" is not the IANA name of a time zone, like America/Sao_Paulo or UTC`,
+		"timezone =":                           `FILE:1: timezone: "" is not the IANA name of a time zone, like America/Sao_Paulo or UTC; remove the line for the default`,
+		"timezone = Local":                     `FILE:1: timezone: "Local" is not the IANA name of a time zone, like America/Sao_Paulo or UTC`,
+		"timezone = ../../etc/localtime":       `FILE:1: timezone: "../../etc/localtime" is not the IANA name of a time zone, like America/Sao_Paulo or UTC`,
+		"auth_token = " + secret + "\nauth_token_read = " + secret: "FILE:2: auth_token_read is auth_token, so whoever has it may change everything: choose another",
+		"postgre_url = mysql://u:" + secret:                        "FILE:1: postgre_url: not a URL that begins with postgres://, postgresql://, postgresql+psycopg2://",
+		"modules_path = a\nmodules_path: b\nx:":                    "FILE:2: modules_path is set twice, here and in line 1: keep one of them",
 	} {
 		file := write(t, text)
 		_, err := config.Load(config.Sources{File: file})
@@ -247,7 +268,7 @@ func TestModulesPathMustBeAFolder(t *testing.T) {
 
 func TestSecretsAreNeverPrinted(t *testing.T) {
 	t.Parallel()
-	c := load(t, "auth_token = "+secret+"\npostgre_url = postgres://u:"+secret+"@h/db\nredis_url = redis://:"+secret+"@h")
+	c := load(t, "auth_token = "+secret+"\nauth_token_read = "+secret+"2\npostgre_url = postgres://u:"+secret+"@h/db\nredis_url = redis://:"+secret+"@h")
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("settings", "config", c)
 	printed := fmt.Sprintf("%v %+v %#v %s %v", c, c, c, c, &c) + log.String()

@@ -161,6 +161,10 @@ func listeners() []Setting {
 		Name: "tls_key", Default: "empty: plain HTTP",
 		Meaning: "private key in PEM of `tls_cert`",
 		value:   path("file", false, func(c *Config) *string { return &c.TLSKey }),
+	}, {
+		Name: "timezone", initial: "America/Sao_Paulo",
+		Meaning: "zone of days and times in searches and on the dashboard",
+		value:   zone(func(c *Config) **time.Location { return &c.Timezone }),
 	}}
 }
 
@@ -173,6 +177,10 @@ func access() []Setting {
 		Name: "auth_token", Secret: true, Default: "empty",
 		Meaning: "bearer token of the API and login of the dashboard",
 		value:   token(func(c *Config) *string { return &c.AuthToken }),
+	}, {
+		Name: "auth_token_read", Secret: true, Default: "empty: `auth_token` only",
+		Meaning: "bearer token of the API, and login of the dashboard, that may read everything and change nothing; needs `auth_token`",
+		value:   token(func(c *Config) *string { return &c.AuthTokenRead }),
 	}}
 }
 

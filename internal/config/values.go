@@ -154,6 +154,21 @@ func size(lo, hi int64, off bool, field func(*Config) *int64) value {
 	}}
 }
 
+// zone reads the name of a time zone. Local is none: what it means depends on
+// the machine.
+func zone(field func(*Config) **time.Location) value {
+	return value{accepts: "IANA name like America/Sao_Paulo or UTC", show: func(c *Config) string {
+		return (*field(c)).String()
+	}, read: func(c *Config, text, _ string) error {
+		location, err := time.LoadLocation(text)
+		if err != nil || text == "" || text == "Local" {
+			return fmt.Errorf("%s is not the IANA name of a time zone, like America/Sao_Paulo or UTC", quote(text))
+		}
+		*field(c) = location
+		return nil
+	}}
+}
+
 func oneOf(words []string, field func(*Config) *string) value {
 	accepts := strings.Join(words, ", ")
 	return value{accepts: accepts, hint: strings.Join(words, "|"), show: show(field), read: func(c *Config, text, _ string) error {
