@@ -64,7 +64,11 @@ func (con *console) serve(ctx context.Context, cfg config.Config) error {
 	if cfg.TLSCert != "" {
 		scheme = "https"
 	}
-	logger.InfoContext(ctx, "serving", "api", fmt.Sprintf("%s://%s", scheme, a.Addr()),
+	pages := "off"
+	if addr := a.DashboardAddr(); addr != nil {
+		pages = fmt.Sprintf("%s://%s", scheme, addr)
+	}
+	logger.InfoContext(ctx, "serving", "api", fmt.Sprintf("%s://%s", scheme, a.Addr()), "dashboard", pages,
 		"modules", cfg.ModulesPath, "workers", cfg.Workers, "isolation", cfg.Isolation)
 	work, stop := workContext(ctx, ending{drain: cfg.DrainTimeout, listen: askedAgain}, logger)
 	defer stop()

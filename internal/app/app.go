@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/config"
+	"github.com/distro-orchestrator/distro/internal/dashboard"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
 	"github.com/distro-orchestrator/distro/internal/metrics"
 	"github.com/distro-orchestrator/distro/internal/output"
@@ -49,6 +51,9 @@ type App struct {
 	mover     *shipping.Mover // nil: all workers are in this process
 	api       *httpapi.Server
 	listener  net.Listener
+	dashboard *dashboard.Server
+	pages     net.Listener // of the dashboard; nil: its port was taken
+	started   time.Time
 	tls       *tls.Config // nil: none
 	queue     queue
 	service   *service.Service
@@ -63,7 +68,7 @@ type App struct {
 // New opens everything in the order in which each needs the others. When a
 // step fails, those before it are undone.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{opts: opts, metrics: metrics.New(metrics.Options{
+	a := &App{opts: opts, started: time.Now(), metrics: metrics.New(metrics.Options{
 		Version: opts.Version, Queues: opts.Config.Queues, Logger: opts.Logger,
 	})}
 	if err := a.open(ctx); err != nil {
@@ -121,7 +126,10 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.openScheduler(printed)
-	return a.openAPI(ctx, catalog, printed)
+	if err := a.openAPI(ctx, catalog, printed); err != nil {
+		return err
+	}
+	return a.openDashboard(ctx, interpreter)
 }
 
 // openScheduler makes what is done because time passed.
@@ -258,13 +266,25 @@ func (a *App) openWebhook() (err error) {
 // Addr is the address the API listens on.
 func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
+// DashboardAddr is the address the dashboard listens on; nil: it is not served.
+func (a *App) DashboardAddr() net.Addr {
+	if a.pages == nil {
+		return nil
+	}
+	return a.pages.Addr()
+}
+
 // Run serves until intake ends, then lets the running jobs end, and returns
 // when everything is closed. When work ends, the jobs that still run are
 // killed. The API answers until the last job has ended. A worker that was told
 // to end by the queue does not end the rest.
 func (a *App) Run(intake, work context.Context) error {
 	beside := []part{
-		{"scheduler", a.scheduler.Run}, {"history", a.recorder.Run}, {"operations", a.service.RunOperations}, {"api", a.serve},
+		{"scheduler", a.scheduler.Run}, {"history", a.recorder.Run}, {"operations", a.service.RunOperations},
+		{"api", func(ctx context.Context) error { return a.serve(ctx, a.listener, a.api) }},
+	}
+	if a.pages != nil {
+		beside = append(beside, part{"dashboard", func(ctx context.Context) error { return a.serve(ctx, a.pages, a.dashboard) }})
 	}
 	if a.runners != nil {
 		beside = append(beside, part{"python", a.runners.Run})
@@ -292,15 +312,15 @@ func (a *App) Run(intake, work context.Context) error {
 // shutdownTimeout bounds the wait for requests that are being answered.
 const shutdownTimeout = 3 * time.Second
 
-// serve answers HTTP until ctx ends.
-func (a *App) serve(ctx context.Context) error {
-	server := a.api.HTTPServer()
+// serve answers HTTP on a listener until ctx ends.
+func (a *App) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := a.api.HTTPServer(handler)
 	ended := make(chan error, 1)
 	go func() {
 		if server.TLSConfig = a.tls; a.tls != nil {
-			ended <- server.ServeTLS(a.listener, "", "")
+			ended <- server.ServeTLS(listener, "", "")
 		} else {
-			ended <- server.Serve(a.listener)
+			ended <- server.Serve(listener)
 		}
 	}()
 	select {

@@ -152,7 +152,7 @@ func (b *bundle) serve() string {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	server, done := b.api.HTTPServer(), make(chan struct{})
+	server, done := b.api.HTTPServer(b.api), make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	b.t.Cleanup(func() {
 		if err := server.Shutdown(context.WithoutCancel(b.t.Context())); err != nil {

@@ -107,11 +107,12 @@ const (
 	maxHeader     = 64 << 10
 )
 
-// HTTPServer returns an http.Server around s whose limits hold against slow
-// clients, and whose Shutdown ends what would stay open.
-func (s *Server) HTTPServer() *http.Server {
+// HTTPServer returns an http.Server around handler, which is s or leads to it,
+// whose limits hold against slow clients, and whose Shutdown ends what would stay
+// open.
+func (s *Server) HTTPServer(handler http.Handler) *http.Server {
 	server := &http.Server{
-		Handler:           s,
+		Handler:           handler,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

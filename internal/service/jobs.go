@@ -9,7 +9,6 @@ import (
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
-	"github.com/distro-orchestrator/distro/internal/pickle"
 	"github.com/distro-orchestrator/distro/internal/search"
 )
 
@@ -78,23 +77,36 @@ func (s *Service) matching(ctx context.Context, expr search.Expr, listed []distr
 		}
 		return matches, nil
 	}
-	for at := 0; at < len(listed); at += readAtOnce {
-		part := listed[at:min(at+readAtOnce, len(listed))]
-		ids := make([]string, len(part))
-		for i := range part {
-			ids[i] = part[i].ID
-		}
-		whole, err := s.opts.Broker.Get(ctx, ids)
+	ids := make([]string, len(listed))
+	for i := range listed {
+		ids[i] = listed[i].ID
+	}
+	err := s.readWhole(ctx, ids, func(job *distro.Job) {
+		matches[slices.Index(ids, job.ID)] = search.MatchJob(expr, job, ArgumentLine(job.Payload))
+	})
+	return matches, err
+}
+
+// ArgumentLines are the ArgumentLine of each job of ids that the queue knows.
+func (s *Service) ArgumentLines(ctx context.Context, ids []string) (map[string]string, error) {
+	lines := make(map[string]string, len(ids))
+	err := s.readWhole(ctx, ids, func(job *distro.Job) { lines[job.ID] = ArgumentLine(job.Payload) })
+	return lines, err
+}
+
+// readWhole hands the jobs of ids that exist to use, a few of them in memory at a
+// time.
+func (s *Service) readWhole(ctx context.Context, ids []string, use func(*distro.Job)) error {
+	for part := range slices.Chunk(ids, readAtOnce) {
+		whole, err := s.opts.Broker.Get(ctx, part)
 		if err != nil {
-			return nil, fault(fmt.Errorf("get %d jobs: %w", len(ids), err))
+			return fault(fmt.Errorf("get %d jobs: %w", len(part), err))
 		}
 		for i := range whole {
-			payload := whole[i].Payload
-			arguments := pickle.Arguments(payload.Data, payload.Serializer == distro.SerializerJSON)
-			matches[at+slices.Index(ids, whole[i].ID)] = search.MatchJob(expr, &whole[i], arguments)
+			use(&whole[i])
 		}
 	}
-	return matches, nil
+	return nil
 }
 
 // looksInside reports whether expr looks at arguments or failures, which lists

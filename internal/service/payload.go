@@ -76,3 +76,10 @@ func showPickle(data []byte) (args, kwargs []byte, call string) {
 	}
 	return args, kwargs, call
 }
+
+// ArgumentLine is what the call of a payload was given, as Python spells it,
+// without the parentheses, for one line: bounded, and empty where the payload is
+// no call.
+func ArgumentLine(p distro.Payload) string {
+	return pickle.Arguments(p.Data, p.Serializer == distro.SerializerJSON)
+}
