@@ -49,6 +49,7 @@ type server struct {
 	dir     string // short: jobs make sockets below it
 	modules string
 	url     string
+	pages   string // of the dashboard
 	args    []string
 
 	cmd    *exec.Cmd
@@ -91,12 +92,14 @@ func newServer(t testing.TB, settings string, modules map[string]string) *server
 	if err := os.WriteFile(filepath.Join(dir, "config.cfg"), []byte("modules_path = m\n"+settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, url := range []*string{&s.url, &s.pages} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		*url = "http://" + l.Addr().String()
+		defer l.Close() // both are open at a time, so that they differ
 	}
-	s.url = "http://" + l.Addr().String()
-	l.Close()
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			s.signal(syscall.SIGKILL)
@@ -124,7 +127,7 @@ func (s *server) write(name, source string) {
 // launch starts the process without waiting for it to serve.
 func (s *server) launch(wrapper ...string) {
 	s.t.Helper()
-	args := append(wrapper, "distro", "up", "--config", filepath.Join(s.dir, "config.cfg"), "--listen", strings.TrimPrefix(s.url, "http://"))
+	args := append(wrapper, "distro", "up", "--config", filepath.Join(s.dir, "config.cfg"), "--listen", strings.TrimPrefix(s.url, "http://"), "--dashboard", strings.TrimPrefix(s.pages, "http://"))
 	args = append(args, s.args...)
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Dir = s.dir
