@@ -80,6 +80,37 @@ func TestArgumentsAreDescribedInRQsOrderAndCut(t *testing.T) {
 	}
 }
 
+func TestArgumentsThatCannotBeToldAreNotTakenForNone(t *testing.T) {
+	t.Parallel()
+	call := func(args string) string {
+		data, err := pickle.AppendCall(nil, "m.f", []byte(args), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	ten := strings.Repeat("x", 10)
+	for name, tt := range map[string]struct {
+		payload string
+		isJSON  bool
+		want    string
+	}{
+		"none":              {call("[]"), false, ""},
+		"nothing is known":  {"", false, ""},
+		"none, as JSON":     {`["m.f", null, [], {}]`, true, ""},
+		"no call":           {"N.", false, pickle.Untold},
+		"no call, as JSON":  {"[1]", true, pickle.Untold},
+		"no JSON":           {"[", true, pickle.Untold},
+		"too long to read":  {call(`["` + strings.Repeat("x", 1<<20) + `"]`), false, pickle.Untold},
+		"too long as whole": {call("[" + strings.Repeat(`"`+ten+`",`, 200) + "1]"), false, strings.Repeat("'"+ten+"', ", 150)[:2000] + pickle.Untold},
+		"no more than some": {call("[" + strings.Repeat("1,", 300) + "1]"), false, strings.Repeat("1, ", 255) + "..."},
+	} {
+		if got := pickle.Arguments([]byte(tt.payload), tt.isJSON); got != tt.want {
+			t.Errorf("%s: %.100q, want %.100q", name, got, tt.want)
+		}
+	}
+}
+
 func TestAnInstanceIsNamedByItsClass(t *testing.T) {
 	t.Parallel()
 	for instance, want := range map[string]string{
