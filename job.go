@@ -70,8 +70,8 @@ type Job struct {
 
 	Asked int // attempts that the function asked for by returning rq.Retry
 
-	// Functions that producers of RQ name. They are read where such producers
-	// enqueue; Enqueue does not keep them.
+	// Functions that producers of RQ name, and no request here. On Redis they go
+	// with a job; the embedded queue, which such producers do not reach, keeps none.
 	OnSuccess Callback // called in the job's process when the function has returned
 	OnFailure Callback // when it raised or ran out of time
 	OnStopped Callback // in a process of its own, when somebody stopped the job

@@ -29,6 +29,23 @@ func (s *Server) readObject(w http.ResponseWriter, r *http.Request) ([]byte, err
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, bodyProblem("a JSON object is expected, and the body is empty")
 	}
+	return checkObject(body)
+}
+
+// readOptionalObject is readObject for a body that may be empty: then it returns
+// an empty object.
+func (s *Server) readOptionalObject(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, refused := s.readBody(w, r)
+	if refused != nil {
+		return nil, refused
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return []byte("{}"), nil
+	}
+	return checkObject(body)
+}
+
+func checkObject(body []byte) ([]byte, error) {
 	if err := jsonscan.Check(body, bodyDepth); err != nil {
 		return nil, bodyProblem("no acceptable JSON: " + err.Error())
 	}

@@ -37,6 +37,7 @@ func tags() []*huma.Tag {
 // What is told of operations beyond their summaries.
 const (
 	tellRepeats = "With an `id` the request can be repeated: the same request again changes nothing and is answered with the job as it is now; another request with that `id` is refused with 409."
+	tellRerun   = "Without a body the call is that of the job, byte for byte, whatever became of it. Of a job that the queue has forgotten history knows the call, where its arguments are plain data and were short enough to be kept whole."
 	tellStream  = "An event `line` has a line of output as its data and the line's number as its id; a comment comes when nothing else came for 15 seconds; an event `end` has the job's status and closes the stream. A client that reconnects with `Last-Event-ID` goes on behind that line."
 	tellEvents  = "An event `hello` comes first and names the stream. Then come `jobs`, `overview` and `operations`, as the topics ask for them, and `resync` where what is shown has to be read anew; a comment comes when nothing else came for 15 seconds. A client that reconnects with `Last-Event-ID` goes on where it was."
 	tellQueue   = "limits it to one queue; default: all that are configured"
@@ -55,6 +56,14 @@ func describeBody[T any](schemas huma.Registry, contentType, description string)
 func takes[T any]() description {
 	return func(schemas huma.Registry, op *huma.Operation) {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: describeBody[T](schemas, "application/json", "").Content}
+	}
+}
+
+// mayTake is takes for a body that may be left out.
+func mayTake[T any]() description {
+	return func(schemas huma.Registry, op *huma.Operation) {
+		takes[T]()(schemas, op)
+		op.RequestBody.Required = false
 	}
 }
 
@@ -135,6 +144,12 @@ func (NewTask) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	callProperties(s)
 	timeoutProperty(s)
 	s.AdditionalProperties = nil
+	return s
+}
+
+// TransformSchema describes arguments.
+func (RerunJob) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	callProperties(s)
 	return s
 }
 

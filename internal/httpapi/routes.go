@@ -81,6 +81,7 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/jobs/{id}/cancel", operate, typed("Cancel a job that waits", s.cancelJob)},
 		{"POST", "/api/v1/jobs/{id}/stop", operate, typed("Stop a job that runs", s.stopJob)},
 		{"POST", "/api/v1/jobs/{id}/requeue", operate, typed("Queue a job again that ended", s.requeueJob)},
+		{"POST", "/api/v1/jobs/{id}/rerun", operate, raw("Make a new job after a job", s.rerunJob, path("id"), mayTake[RerunJob](), created[Job](), tells(tellRerun))},
 		{"POST", "/api/v1/jobs/{id}/run-first", operate, typed("Move a job to the front of its queue", s.runFirstJob)},
 		{"GET", "/api/v1/jobs/{id}/log", read, typed("Read a range of a job's output", s.readLog)},
 		{"GET", "/api/v1/jobs/{id}/log/stream", read, raw("Follow a job's output as server-sent events", s.streamLog, path("id"), resumes, sends("text/event-stream"), tells(tellStream))},
@@ -252,7 +253,7 @@ func (r route) part(err error) string {
 // idempotency key.
 func (r route) creates() bool {
 	switch strings.TrimSuffix(r.path, "/{$}") {
-	case "/api/v1/jobs", "/api/v1/jobs/batch", "/scheduler/queue-task", "/scheduler/schedule-task":
+	case "/api/v1/jobs", "/api/v1/jobs/batch", "/api/v1/jobs/{id}/rerun", "/scheduler/queue-task", "/scheduler/schedule-task":
 		return true
 	}
 	return false

@@ -29,13 +29,59 @@ func (s *Server) createJob(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, s.problem(r.Context(), err, "body"))
 		return
 	}
-	// A repeated request is answered with the job as it is now. One that ended
-	// already and is kept no longer was created all the same.
+	s.writeCreated(w, r, job)
+}
+
+// writeCreated answers with a new job. A repeated request is answered with the
+// job as it is now. One that ended already and is kept no longer was created all
+// the same.
+func (s *Server) writeCreated(w http.ResponseWriter, r *http.Request, job distro.Job) {
 	if now, err := s.opts.Service.Get(r.Context(), job.ID); err == nil {
 		job = now
 	}
 	w.Header().Set("Location", jobPath(job.ID))
 	writeJSON(w, "application/json", http.StatusCreated, showJob(job))
+}
+
+func (s *Server) rerunJob(w http.ResponseWriter, r *http.Request) {
+	body, err := s.readOptionalObject(w, r)
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "body"))
+		return
+	}
+	request, err := parseRerun(body)
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "body"))
+		return
+	}
+	request.ID, request.Caller = idFor(r.Context(), 0), callerOf(r.Context()).address
+	job, err := s.opts.Service.Rerun(r.Context(), r.PathValue("id"), request)
+	if err != nil {
+		writeProblem(w, s.problem(r.Context(), err, "body"))
+		return
+	}
+	s.writeCreated(w, r, job)
+}
+
+// parseRerun reads a checked RerunJob, or nothing.
+func parseRerun(body []byte) (service.RerunRequest, error) {
+	var request service.RerunRequest
+	var f fields
+	for name, value := range f.members(body, 3) {
+		known := name == "args" || name == "kwargs" || name == "queue"
+		switch {
+		case !known:
+			f.refuse(clip(name), "is unknown; there are args, kwargs and queue")
+		case jsonscan.KindOf(value) == jsonscan.Null:
+		case name == "queue":
+			request.Queue = f.text(name, value)
+		case name == "args" && f.want(name, value, jsonscan.List):
+			request.Args = value
+		case name == "kwargs" && f.want(name, value, jsonscan.Object):
+			request.Kwargs = value
+		}
+	}
+	return request, f.err()
 }
 
 // enqueue enqueues a job of whoever sends the request.

@@ -370,6 +370,44 @@ func TestAutomationsAreShownWithTheirFunctions(t *testing.T) {
 	}
 }
 
+func TestAJobIsRunAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	id := ask[httpapi.Job](b, 201, "POST", "/api/v1/jobs", `{"function":"pkg.report.anything","args":[1],"kwargs":{"k":2},"queue":"low"}`).ID
+	b.finish(b.claim("low"))
+	path := "/api/v1/jobs/" + id + "/rerun"
+	for _, tt := range []struct{ body, args, kwargs, queue string }{
+		{"", "[1]", `{"k":2}`, "low"}, {"{}", "[1]", `{"k":2}`, "low"}, {`{"args":null,"queue":null}`, "[1]", `{"k":2}`, "low"},
+		{`{"args":[],"queue":"high"}`, "[]", `{"k":2}`, "high"}, {`{"kwargs":{}}`, "[1]", "{}", "low"},
+	} {
+		w := b.do("POST", path, tt.body)
+		var job httpapi.Job
+		if err := json.Unmarshal(w.Body.Bytes(), &job); err != nil || w.Code != 201 || w.Header().Get("Location") != "/api/v1/jobs/"+job.ID {
+			t.Fatalf("%s: %d %s", tt.body, w.Code, w.Body)
+		}
+		if string(job.Args) != tt.args || string(job.Kwargs) != tt.kwargs || job.Queue != tt.queue || job.ID == id || job.Status != "queued" {
+			t.Errorf("%s: %+v", tt.body, job)
+		}
+	}
+	for body, want := range map[string]struct {
+		code  int
+		field string
+	}{
+		"[]": {400, "body"}, "x": {400, "body"}, `{"argz":[]}`: {422, "argz"}, `{"args":{}}`: {422, "args"}, `{"kwargs":[]}`: {422, "kwargs"},
+		`{"queue":"none"}`: {422, "queue"}, `{"queue":""}`: {422, "queue"}, `{"queue":1}`: {422, "queue"},
+	} {
+		if p := ask[httpapi.Problem](b, want.code, "POST", path, body); p.Field != want.field {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	ask[httpapi.Problem](b, 404, "POST", "/api/v1/jobs/none/rerun", "")
+	jobs := len(b.jobs())
+	first := ask[httpapi.Job](b, 201, "POST", path, "", "Idempotency-Key", "k")
+	if second := ask[httpapi.Job](b, 201, "POST", path, "", "Idempotency-Key", "k"); second.ID != first.ID || len(b.jobs()) != jobs+1 {
+		t.Errorf("%s and %s, %d jobs", first.ID, second.ID, len(b.jobs())-jobs)
+	}
+}
+
 func TestTheDescriptionNamesEveryOperationOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

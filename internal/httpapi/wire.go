@@ -20,6 +20,13 @@ type NewJob struct {
 	Retries  *int            `json:"retries,omitempty" minimum:"0" maximum:"100" doc:"attempts that may follow a failed one"`
 }
 
+// RerunJob is the body of POST /api/v1/jobs/{id}/rerun.
+type RerunJob struct {
+	Args   json.RawMessage `json:"args,omitempty" doc:"positional arguments, a list; default: those of the job"`
+	Kwargs json.RawMessage `json:"kwargs,omitempty" doc:"keyword arguments, an object; default: those of the job"`
+	Queue  string          `json:"queue,omitempty" doc:"default: that of the job"`
+}
+
 // Job is a job as the API shows it.
 type Job struct {
 	ID         string          `json:"id"`

@@ -20,17 +20,26 @@ func (s *Service) Enqueue(ctx context.Context, r Request) (distro.Job, error) {
 	if err != nil {
 		return distro.Job{}, err
 	}
+	if err := s.enqueueJob(ctx, job); err != nil {
+		return distro.Job{}, err
+	}
+	return job, nil
+}
+
+// enqueueJob stores one job. Where its ID is that of a job that asks for
+// something else, it is distro.CodeConflict.
+func (s *Service) enqueueJob(ctx context.Context, job distro.Job) error {
 	results, err := s.opts.Broker.Enqueue(ctx, []distro.Job{job})
 	if err != nil {
-		return distro.Job{}, fault(fmt.Errorf("enqueue %s on %q: %w", job.Function, job.Queue, err))
+		return fault(fmt.Errorf("enqueue %s on %q: %w", job.Function, job.Queue, err))
 	}
 	if results[0] == broker.EnqueueConflict {
-		return distro.Job{}, &distro.Error{
+		return &distro.Error{
 			Code: distro.CodeConflict, Field: "id",
 			Message: fmt.Sprintf("there is already another job %s", job.ID),
 		}
 	}
-	return job, nil
+	return nil
 }
 
 // EnqueueMany stores the jobs of up to MaxBatch requests in one atomic step.
@@ -101,7 +110,7 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 	job := distro.Job{
 		ID: r.ID, Queue: queue, Function: t.name(), Payload: data,
 		DueAt: due, Timeout: timeout, ResultTTL: s.opts.ResultTTL, FailureTTL: s.opts.FailureTTL,
-		RetriesLeft: retries, Trigger: r.Trigger, Caller: strings.ToValidUTF8(r.Caller[:min(len(r.Caller), distro.MaxCaller)], ""),
+		RetriesLeft: retries, Trigger: r.Trigger, Caller: cutCaller(r.Caller),
 	}
 	if s.opts.RetryInterval > 0 {
 		job.RetryIntervals = []time.Duration{s.opts.RetryInterval}
@@ -112,6 +121,11 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 		job.Fingerprint = fingerprint(t.name(), queue, a, r)
 	}
 	return job, nil
+}
+
+// cutCaller is who asks, as far as it is kept.
+func cutCaller(caller string) string {
+	return strings.ToValidUTF8(caller[:min(len(caller), distro.MaxCaller)], "")
 }
 
 // call checks what r calls, and with what.
