@@ -59,6 +59,7 @@ type App struct {
 	service   *service.Service
 	history   *store.Store
 	recorder  *recorder.Recorder
+	sources   *recorder.Sources
 	metrics   *metrics.Metrics
 	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
@@ -153,7 +154,7 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 		Broker: a.queue, Catalog: catalog, Output: printed, Arrivals: a.queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
-		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone,
+		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone, Commit: a.sources.Commit,
 	})
 	if err != nil {
 		return err
@@ -166,7 +167,7 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 	a.api, err = httpapi.New(httpapi.Options{
 		Service: operations, AuthToken: token, ReadToken: reading, Hosts: cfg.Hosts, Listen: cfg.Listen,
 		MaxBody: cfg.MaxBody, Version: a.opts.Version, Logger: log, Ready: a.ready,
-		Metrics: a.metrics.Handler(a.sources(a.queue, broker.SystemClock())),
+		Metrics: a.metrics.Handler(a.scraped(a.queue, broker.SystemClock())),
 	})
 	if err != nil {
 		return err
@@ -199,8 +200,8 @@ func (a *App) openOutput(queue queue) (*output.Store, error) {
 	return printed, nil
 }
 
-// sources are what a scrape reads.
-func (a *App) sources(queue broker.Broker, clock broker.Clock) metrics.Sources {
+// scraped is what a scrape reads.
+func (a *App) scraped(queue broker.Broker, clock broker.Clock) metrics.Sources {
 	from := metrics.Sources{Queue: queue, Clock: clock}
 	if a.worker != nil {
 		from.Worker, from.Slots = a.worker.Name(), a.worker.Slots

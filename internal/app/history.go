@@ -28,9 +28,10 @@ func (a *App) openHistory(ctx context.Context) (err error) {
 	if a.worker != nil {
 		embedded = a.worker.Name()
 	}
+	a.sources = &recorder.Sources{Dir: cfg.ModulesPath}
 	a.recorder = recorder.New(recorder.Options{
 		Broker: a.queue, History: a.history, Feed: feed, Embedded: embedded, Logger: log, Ended: a.ended,
-		Stock: a.queue.stock, Sources: &recorder.Sources{Dir: cfg.ModulesPath},
+		Stock: a.queue.stock, Sources: a.sources,
 	})
 	return nil
 }

@@ -110,6 +110,7 @@ func (s *Server) table() []route {
 
 		{"GET", "/api/v1/automations", read, typed("List modules with their functions", s.listAutomations)},
 		{"GET", "/api/v1/automations/{module}", read, typed("Get a module with its functions", s.getAutomation)},
+		{"GET", "/api/v1/automations/{module}/source", read, typed("Get the source text of a module", s.getSource)},
 		{"GET", "/api/v1/automations/{module}/{function}", read, typed("Get a function", s.getFunction)},
 
 		{"GET", "/healthz", open, raw("Ask whether the server lives", s.health, gives[Health](http.StatusOK))},

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,16 @@ func (c catalog) Module(_ context.Context, name string) (distro.Module, error) {
 		}
 	}
 	return distro.Module{}, &distro.Error{Code: distro.CodeNotFound, Field: "module", Message: fmt.Sprintf("there is no module %q", name)}
+}
+
+func (c catalog) Source(_ context.Context, name string) ([]byte, error) {
+	switch name {
+	case "hello_world":
+		return []byte("def send_hello_world():\n    print('olá \xff')\n"), nil
+	case "long":
+		return bytes.Repeat([]byte("#\n"), 1<<20), nil
+	}
+	return nil, &distro.Error{Code: distro.CodeNotFound, Field: "module", Message: fmt.Sprintf("there is no module %q", name)}
 }
 
 func testCatalog() catalog {
@@ -120,7 +131,7 @@ func setupWith(t *testing.T, b broker.Broker, history service.History, change ..
 	}
 	svc, err := service.New(service.Options{
 		Broker: b, Catalog: testCatalog(), Output: out,
-		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour, History: history,
+		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour, History: history, Commit: func() string { return "c0ffee" },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -34,6 +34,18 @@ func (s *Server) getAutomation(ctx context.Context, in *automationInput) (*autom
 	return &automationOutput{showModule(m)}, nil
 }
 
+type sourceOutput struct{ Body ModuleSource }
+
+func (s *Server) getSource(ctx context.Context, in *automationInput) (*sourceOutput, error) {
+	source, err := s.opts.Service.Source(ctx, in.Module)
+	if err != nil {
+		return nil, err
+	}
+	return &sourceOutput{ModuleSource{
+		Module: in.Module, Text: source.Text, Truncated: source.Truncated, Hash: source.Hash, Commit: source.Commit,
+	}}, nil
+}
+
 type functionInput struct {
 	Module   string `path:"module" doc:"dotted"`
 	Function string `path:"function"`

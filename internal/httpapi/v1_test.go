@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -367,6 +369,22 @@ func TestAutomationsAreShownWithTheirFunctions(t *testing.T) {
 		if p := ask[httpapi.Problem](b, 404, "GET", "/api/v1/automations"+path, ""); p.Code != "not_found" {
 			t.Errorf("%s: %+v", path, p)
 		}
+	}
+}
+
+func TestTheSourceOfAModuleIsText(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	got := ask[httpapi.ModuleSource](b, 200, "GET", "/api/v1/automations/hello_world/source", "")
+	sum := sha256.Sum256([]byte("def send_hello_world():\n    print('olá \xff')\n"))
+	if got.Text != "def send_hello_world():\n    print('olá \uFFFD')\n" || got.Truncated || got.Hash != hex.EncodeToString(sum[:]) || got.Commit != "c0ffee" || got.Module != "hello_world" {
+		t.Errorf("%+v", got)
+	}
+	if got := ask[httpapi.ModuleSource](b, 200, "GET", "/api/v1/automations/long/source", ""); !got.Truncated || len(got.Text) != 1<<20 {
+		t.Errorf("%d bytes, truncated %t", len(got.Text), got.Truncated)
+	}
+	for _, name := range []string{"none", "..%2Fconfig", "a%2Fb", "hello_world.py", "%00"} {
+		ask[httpapi.Problem](b, 404, "GET", "/api/v1/automations/"+name+"/source", "")
 	}
 }
 

@@ -185,6 +185,15 @@ type Automation struct {
 	Refused   string       `json:"refused,omitempty" doc:"why nothing of it can be enqueued"`
 }
 
+// ModuleSource is the source text of a module.
+type ModuleSource struct {
+	Module    string `json:"module"`
+	Text      string `json:"text"`
+	Truncated bool   `json:"truncated,omitempty" doc:"text is the beginning only, 1 MiB"`
+	Hash      string `json:"code_hash" doc:"SHA-256 of the module's file"`
+	Commit    string `json:"commit,omitempty" doc:"that is checked out in modules_path"`
+}
+
 // SyntaxError says where a file does not parse.
 type SyntaxError struct {
 	Message string `json:"message"`

@@ -147,6 +147,33 @@ func (c *Catalog) Module(ctx context.Context, name string) (distro.Module, error
 	return distro.Module{}, c.notFound(ctx, name)
 }
 
+// Source returns what the file of a module holds. It is found as Module finds
+// it, so it lies under modules_path, and refused where it is larger than 16 MiB.
+func (c *Catalog) Source(ctx context.Context, name string) ([]byte, error) {
+	folder, err := openModules(c.opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.close()
+	file, found, err := folder.find(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, c.notFound(ctx, name)
+	}
+	source, _, err := folder.read(file.path, maxSource+1)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, c.notFound(ctx, name)
+	case err != nil:
+		return nil, &distro.Error{Code: distro.CodeUnavailable, Message: fmt.Sprintf("the file of module %q cannot be read", name), Err: err}
+	case len(source) > maxSource:
+		return nil, distro.Errorf(distro.CodeConflict, "the file of module %q is larger than %d MB", name, maxSource>>20)
+	}
+	return source, nil
+}
+
 func (c *Catalog) notFound(ctx context.Context, name string) error {
 	message := fmt.Sprintf("no module named %.100q", name)
 	names, err := c.Modules(ctx)

@@ -43,6 +43,43 @@ func (b modulesBundle) defines(module string, want ...string) {
 	}
 }
 
+func TestTheSourceOfAModuleIsThatOfItsFile(t *testing.T) {
+	t.Parallel()
+	b := newModules(t, nil)
+	b.write("m.py", "def f(): pass\n")
+	b.write("pkg/broken.py", "def f(\n")
+	b.write("notes.txt", "secret")
+	b.write(".hidden.py", "secret")
+	b.write("pkg/__init__.py", "secret")
+	outside := filepath.Join(t.TempDir(), "outside.py")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.link(outside, "leads_out.py")
+	b.link("m.py", "inside.py")
+	large := b.write("large.py", "")
+	if err := os.Truncate(large, 16<<20+1); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"m": "def f(): pass\n", "pkg.broken": "def f(\n", "inside": "def f(): pass\n"} {
+		if got, err := b.Source(t.Context(), name); err != nil || string(got) != want {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]distro.Code{
+		"notes": distro.CodeNotFound, "leads_out": distro.CodeNotFound, ".hidden": distro.CodeNotFound, "pkg": distro.CodeNotFound, "pkg.__init__": distro.CodeNotFound,
+		"../outside": distro.CodeNotFound, "": distro.CodeNotFound, "m.py": distro.CodeNotFound, "pkg/broken": distro.CodeNotFound, "large": distro.CodeConflict,
+	} {
+		if got, err := b.Source(t.Context(), name); distro.ErrorCode(err) != want || got != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	b.write("m.py", "def g(): pass\n")
+	if got, err := b.Source(t.Context(), "m"); err != nil || string(got) != "def g(): pass\n" {
+		t.Errorf("after a change: %q, %v", got, err)
+	}
+}
+
 func TestAFunctionIsDescribedFromItsSource(t *testing.T) {
 	t.Parallel()
 	b := newModules(t, nil)

@@ -117,7 +117,7 @@ func (r *Recorder) complete(ctx context.Context, e *distro.Execution, job *distr
 	if w, ok := r.workers.find(ctx, e.Worker); ok {
 		e.Host, e.Python = w.Host, w.Python
 		if r.opts.Embedded != "" && w.Name == r.opts.Embedded {
-			e.CodeHash, e.Commit = r.opts.Sources.hash(e.Module), r.opts.Sources.commit()
+			e.CodeHash, e.Commit = r.opts.Sources.hash(e.Module), r.opts.Sources.Commit()
 		}
 	}
 }

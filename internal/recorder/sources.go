@@ -134,9 +134,9 @@ func (s *Sources) hashFile(root *os.Root, name string) string {
 
 var commitPattern = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
-// commit is what is checked out in the Git work tree that the folder is the top
+// Commit is what is checked out in the Git work tree that the folder is the top
 // of, or lies in; empty: none.
-func (s *Sources) commit() string {
+func (s *Sources) Commit() string {
 	if s == nil || s.Dir == "" {
 		return ""
 	}

@@ -3,6 +3,8 @@ package service
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -19,6 +21,8 @@ type Catalog interface {
 	Modules(ctx context.Context) ([]string, error)
 	// Module returns one module with its functions.
 	Module(ctx context.Context, name string) (distro.Module, error)
+	// Source returns what the file of a module holds.
+	Source(ctx context.Context, name string) ([]byte, error)
 	// All returns every module with its functions, sorted by name.
 	All(ctx context.Context) ([]distro.Module, error)
 	// FindFunction returns a function of a module, or a *distro.Error about
@@ -45,9 +49,42 @@ func (s *Service) Automations(ctx context.Context) ([]distro.Module, error) {
 // Automation returns one module with its functions, or distro.CodeNotFound.
 func (s *Service) Automation(ctx context.Context, name string) (distro.Module, error) {
 	if !dotted(name) {
-		return distro.Module{}, distro.Errorf(distro.CodeNotFound, "there is no module %.100q", name)
+		return distro.Module{}, noModule(name)
 	}
 	return s.opts.Catalog.Module(ctx, name)
+}
+
+// maxSource bounds the source text that is shown, in bytes.
+const maxSource = 1 << 20
+
+// Source is the file of a module, to be read.
+type Source struct {
+	Text      string // UTF-8; bytes that are none are replaced
+	Truncated bool   // Text is the beginning only
+	Hash      string // SHA-256 of the whole file, hexadecimal, as Execution.CodeHash
+	Commit    string // what is checked out in modules_path; empty: not known, or no work tree of Git
+}
+
+// Source returns the source text of a module of the catalog as it is now, or
+// distro.CodeNotFound.
+func (s *Service) Source(ctx context.Context, name string) (Source, error) {
+	if !dotted(name) {
+		return Source{}, noModule(name)
+	}
+	file, err := s.opts.Catalog.Source(ctx, name)
+	if err != nil {
+		return Source{}, err
+	}
+	sum := sha256.Sum256(file)
+	shown := file[:min(len(file), maxSource)]
+	return Source{
+		Text: strings.ToValidUTF8(string(shown), "\uFFFD"), Truncated: len(shown) < len(file),
+		Hash: hex.EncodeToString(sum[:]), Commit: s.opts.Commit(),
+	}, nil
+}
+
+func noModule(name string) error {
+	return distro.Errorf(distro.CodeNotFound, "there is no module %.100q", name)
 }
 
 // Function returns one function of a module, or distro.CodeNotFound.

@@ -37,6 +37,7 @@ type Options struct {
 
 	History History          // what ran; nil: nothing is remembered
 	Behind  func() time.Time // since when history lacks what happens; nil: it never does
+	Commit  func() string    // what is checked out in modules_path, empty: nothing; nil: not known
 	Zone    *time.Location   // of days and times in searches; default UTC
 
 	Arrivals      Arrivals         // nil: all output is in Output as soon as it is printed
@@ -62,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Behind == nil {
 		o.Behind = func() time.Time { return time.Time{} }
+	}
+	if o.Commit == nil {
+		o.Commit = func() string { return "" }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
