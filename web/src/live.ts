@@ -1,0 +1,279 @@
+import { base, make } from "./dom";
+import { type Answer, liveRows, morph, refreshed, rows, visit } from "./page";
+import { Stream, type StreamState } from "./stream";
+import { plural, text } from "./text";
+
+const calm = 1500;
+const pollEvery = 5000;
+const rowsAtOnce = 100;
+
+interface JobsEvent {
+  changes: { job_id: string; queue: string }[];
+  more?: number;
+}
+
+/**
+ * Keeps the page true: one stream of events for the tab, on which the parts of the
+ * page that an event concerns are fetched and morphed. It says in its own words
+ * whether what is shown is live, and since when it is not.
+ */
+export class Live extends HTMLElement {
+  static readonly observedAttributes = ["topics"];
+
+  private readonly words = make("span", { class: "live-text" });
+  private readonly reload = make("a", { class: "live-version", href: "", hidden: true });
+  private readonly button = make("button", { type: "button", class: "live-pause", "data-key": ".", "aria-pressed": "false" });
+  private readonly stream = new Stream({
+    url: () => `${this.getAttribute("src") ?? "/api/v1/events"}?topics=${encodeURIComponent(this.topics.join(","))}`,
+    events: ["resync", "jobs", "overview", "operations"],
+    hello: "hello",
+    event: (name, data) => this.heard(name, data),
+    state: (state, failures) => this.connected(state, failures),
+    hiddenAfter: Number(this.getAttribute("hidden-after") ?? 60) * 1000,
+  });
+
+  private state: StreamState | "paused" = "connecting";
+  private failures = 0;
+  private fresh = Date.now();
+  private told = new Set<string>(); // topics of which something was heard since the last refresh
+  private changed = new Set<string>(); // jobs of which something was heard since then
+  private everything = false;
+  private timer: number | undefined;
+  private ticker: number | undefined;
+  private busy = false;
+  private last = 0;
+  private took = 0;
+  private epoch = 0;
+
+  connectedCallback(): void {
+    this.replaceChildren(make("span", { class: "live-dot", "aria-hidden": "true" }), this.words, this.reload, this.button);
+    this.button.addEventListener("click", this.toggle);
+    document.addEventListener("click", this.wanted);
+    document.addEventListener("visibilitychange", this.seen);
+    document.addEventListener("distro:acting", this.acting);
+    this.ticker = window.setInterval(this.tick, pollEvery);
+    this.stream.start();
+    this.show();
+  }
+
+  disconnectedCallback(): void {
+    this.stream.stop();
+    clearInterval(this.ticker);
+    clearTimeout(this.timer);
+    this.button.removeEventListener("click", this.toggle);
+    document.removeEventListener("click", this.wanted);
+    document.removeEventListener("visibilitychange", this.seen);
+    document.removeEventListener("distro:acting", this.acting);
+  }
+
+  attributeChangedCallback(_: string, before: string | null, now: string | null): void {
+    if (before !== null && before !== now) this.stream.restart();
+  }
+
+  private get topics(): string[] {
+    const topics = (this.getAttribute("topics") ?? "").split(/\s+/).filter(Boolean);
+    return topics.length > 0 ? topics : ["overview"];
+  }
+
+  private heard(name: string, data: unknown): void {
+    if (name === "resync") this.everything = true;
+    this.told.add(name);
+    if (name === "jobs") {
+      const { changes = [], more } = data as JobsEvent;
+      if (more) this.everything = true;
+      for (const change of changes) {
+        this.told.add(`job:${change.job_id}`).add(`queue:${change.queue}`);
+        this.changed.add(change.job_id);
+      }
+    }
+    this.fresh = Date.now();
+    this.plan();
+  }
+
+  private connected(state: StreamState, failures: number): void {
+    if (this.state === "paused") return;
+    // What came between two connections, nobody tells.
+    if (state === "open" && this.state !== "open" && (this.failures > 0 || this.last > 0 || Date.now() - this.fresh > calm)) {
+      this.everything = true;
+      this.plan();
+    }
+    if (state === "open") this.fresh = Date.now();
+    this.state = state;
+    this.failures = state === "closed" ? Math.max(failures, 1) : failures;
+    this.show();
+  }
+
+  private readonly toggle = (): void => {
+    if (this.state === "paused") {
+      this.state = "connecting";
+      this.everything = true;
+      this.stream.start();
+      this.plan();
+    } else {
+      this.stream.stop();
+      clearTimeout(this.timer);
+      this.timer = undefined;
+      this.state = "paused";
+    }
+    this.show();
+  };
+
+  private readonly seen = (): void => {
+    if (!document.hidden && (this.told.size > 0 || this.everything)) this.plan();
+  };
+
+  /** An answer to an action is newer than what is under way. */
+  private readonly acting = (): void => {
+    this.epoch++;
+  };
+
+  private readonly wanted = (event: Event): void => {
+    const button = (event.target as Element | null)?.closest<HTMLElement>("[data-live-new]");
+    if (!button) return;
+    event.preventDefault();
+    void this.refresh(true).then(() => (button.hidden = true));
+  };
+
+  private readonly tick = (): void => {
+    if (document.hidden || this.state === "paused") return;
+    if (this.failures >= 3) {
+      this.everything = true;
+      this.plan();
+    }
+    if (this.state !== "open") this.show();
+  };
+
+  /** Refreshes at once where nothing was refreshed just now, and soon where it was. */
+  private plan(): void {
+    if (this.timer !== undefined || this.busy || document.hidden || this.state === "paused") return;
+    const pause = Math.max(0, this.last + Math.max(calm, 4 * this.took) - Date.now());
+    this.timer = window.setTimeout(() => {
+      this.timer = undefined;
+      void this.refresh(false);
+    }, pause);
+  }
+
+  private concerned(all: boolean): HTMLElement[] {
+    const regions = [...document.querySelectorAll<HTMLElement>("[data-live][id]")];
+    if (all) return regions;
+    return regions.filter((region) => {
+      const topics = (region.dataset["live"] ?? "").split(/\s+/).filter(Boolean);
+      return topics.some((topic) => this.told.has(topic));
+    });
+  }
+
+  private async refresh(lists: boolean): Promise<void> {
+    if (this.busy) return;
+    const all = this.everything || lists;
+    const regions = this.concerned(all);
+    const changed = this.changed;
+    const tables = document.querySelector(liveRows) !== null && (all || changed.size > 0);
+    this.told = new Set();
+    this.changed = new Set();
+    this.everything = false;
+    if (regions.length === 0 && !tables) return;
+    this.busy = true;
+    const began = (this.last = Date.now());
+    const epoch = this.epoch;
+    let page: Document | undefined;
+    const arrived = (answer: Answer): boolean => {
+      if (answer.status >= 400 || epoch !== this.epoch || !this.complete(answer.page, regions)) return false;
+      page = answer.page;
+      return true;
+    };
+    const done = await visit("GET", location.pathname + location.search, { lists, arrived, done: false }, {
+      source: document.body,
+      swap: "none",
+      selectOOB: regions.map((region) => `#${CSS.escape(region.id)}:outerMorph`).join(","),
+    });
+    if (done && page) {
+      if (tables && !lists) await this.update(page, all, changed);
+      this.version(page);
+      this.fresh = Date.now();
+    } else {
+      this.everything ||= this.failures < 3; // while polling, the next tick asks again anyhow
+    }
+    this.took = Date.now() - began;
+    this.busy = false;
+    this.show();
+    if (this.told.size > 0 || this.everything) this.plan();
+  }
+
+  /** Reports whether a page is the one that was asked for, and not, say, a login. */
+  private complete(page: Document, regions: HTMLElement[]): boolean {
+    const all = regions.every((region) => page.getElementById(region.id));
+    if (!all) this.offer("js.reload");
+    return all;
+  }
+
+  /** Brings rows that are shown up to date where they stand, and counts those that are not shown. */
+  private async update(page: Document, all: boolean, changed: Set<string>): Promise<void> {
+    const fetched = rows(page);
+    const missing: string[] = [];
+    for (const body of document.querySelectorAll<HTMLElement>(liveRows)) {
+      const shown = rows(body);
+      for (const [id, row] of shown) {
+        const fresh = fetched.get(id);
+        if (fresh) morph(row, fresh);
+        else if (all || changed.has(id)) missing.push(id);
+      }
+      this.count([...fetched.keys()], shown);
+    }
+    for (let i = 0; i < missing.length; i += rowsAtOnce) await this.look(missing.slice(i, i + rowsAtOnce));
+    document.dispatchEvent(new Event(refreshed));
+  }
+
+  /** Rows above one that is shown are new ones; those below came up from the next page. */
+  private count(fetched: string[], shown: Map<string, unknown>): void {
+    let last = fetched.length - 1;
+    while (last >= 0 && !shown.has(fetched[last]!)) last--;
+    const above = last < 0 ? fetched : fetched.slice(0, last);
+    const n = above.filter((id) => !shown.has(id)).length;
+    const button = document.querySelector<HTMLElement>("[data-live-new]");
+    if (!button || n === 0) return;
+    button.textContent = plural("js.new", n);
+    button.hidden = false;
+  }
+
+  /** Asks for rows that the page has no more; what the server does not know either is gone. */
+  private async look(ids: string[]): Promise<void> {
+    const address = document.querySelector<HTMLElement>(liveRows)?.dataset["liveRows"] || `${base()}/jobs/rows`;
+    try {
+      const response = await fetch(`${address}?ids=${ids.map(encodeURIComponent).join(",")}`, { headers: { Accept: "text/html" } });
+      if (!response.ok) return;
+      const fetched = rows(new DOMParser().parseFromString(await response.text(), "text/html"));
+      const shown = rows(document);
+      for (const id of ids) {
+        const row = shown.get(id);
+        const fresh = fetched.get(id);
+        if (row && fresh) morph(row, fresh);
+        else row?.setAttribute("data-js-gone", "");
+      }
+    } catch {
+      // The next event, or the reader, asks again.
+    }
+  }
+
+  private version(page: Document): void {
+    const of = (root: Document) => root.querySelector<HTMLMetaElement>('meta[name="distro-version"]')?.content ?? "";
+    if (of(page) !== of(document)) this.offer("js.version");
+  }
+
+  private offer(key: string): void {
+    this.reload.href = location.href;
+    this.reload.textContent = text(key);
+    this.reload.hidden = false;
+  }
+
+  private show(): void {
+    const old = Date.now() - this.fresh;
+    let words = text("js.live");
+    if (this.state === "paused") words = text("js.paused");
+    else if (this.state !== "open") words = old < 3000 && this.failures < 2 ? text("js.connecting") : plural("js.updated", Math.round(old / 1000));
+    this.words.textContent = words;
+    this.dataset["state"] = this.state === "closed" || (this.state === "connecting" && this.failures > 0) ? "lost" : this.state;
+    const paused = this.state === "paused";
+    this.button.textContent = text(paused ? "js.resume" : "js.pause");
+    this.button.setAttribute("aria-pressed", String(paused));
+  }
+}
