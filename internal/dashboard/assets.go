@@ -31,27 +31,26 @@ type asset struct {
 }
 
 const (
-	styleFile    = "style.css"
-	iconsFile    = "icons.svg"
-	manifestFile = "manifest.json" // of what was bundled: plain names to names with a hash
+	styleFile = "style.css"
+	iconsFile = "icons.svg"
+	bundled   = "dist" // folder of what was bundled
 )
 
-// readAssets reads all files. Without a manifest there are no scripts.
+// readAssets reads all files. Those in the folder of what was bundled have their
+// hash in their names already, as they name each other; the manifest tells these
+// names. Without it there are no scripts.
 func readAssets(from fs.FS) (*assets, error) {
 	a := &assets{files: map[string]asset{}, names: map[string]string{}}
-	manifest, err := fs.ReadFile(from, manifestFile)
+	manifest, err := fs.ReadFile(from, bundled+"/manifest.json")
 	if err == nil {
 		err = json.Unmarshal(manifest, &a.names)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read %s: %w", manifestFile, err)
-	}
-	bundled := map[string]bool{}
-	for _, name := range a.names {
-		bundled[name] = true
+		return nil, fmt.Errorf("read the manifest of the scripts: %w", err)
 	}
 	err = fs.WalkDir(from, ".", func(file string, d fs.DirEntry, err error) error {
-		skipped := file == manifestFile || strings.HasSuffix(file, ".gz") || strings.HasPrefix(path.Base(file), ".")
+		name := path.Base(file)
+		skipped := name == "manifest.json" || path.Ext(name) == ".gz" || strings.HasPrefix(name, ".")
 		if err != nil || d.IsDir() || skipped {
 			return err
 		}
@@ -59,7 +58,13 @@ func readAssets(from fs.FS) (*assets, error) {
 		if err != nil {
 			return err
 		}
-		a.add(path.Base(file), data, bundled[file])
+		if path.Dir(file) != bundled {
+			sum := sha256.Sum256(data)
+			ext := path.Ext(name)
+			hashed := strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:5]) + ext
+			a.names[name], name = hashed, hashed
+		}
+		a.files[name] = newAsset(name, data)
 		return nil
 	})
 	if err != nil {
@@ -73,16 +78,7 @@ func readAssets(from fs.FS) (*assets, error) {
 	return a, nil
 }
 
-// add takes a file. Names that already hold a hash stay as they are: bundled
-// files name each other.
-func (a *assets) add(name string, data []byte, hashed bool) {
-	served := name
-	if !hashed && !strings.HasPrefix(name, "chunk-") {
-		sum := sha256.Sum256(data)
-		ext := path.Ext(name)
-		served = strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:5]) + ext
-		a.names[name] = served
-	}
+func newAsset(name string, data []byte) asset {
 	f := asset{data: data, kind: mime.TypeByExtension(path.Ext(name))}
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one there is
@@ -91,7 +87,7 @@ func (a *assets) add(name string, data []byte, hashed bool) {
 	if b.Len() < len(data) {
 		f.packed = b.Bytes()
 	}
-	a.files[served] = f
+	return f
 }
 
 // address is where a browser finds a file; empty: it was not built.
