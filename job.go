@@ -76,6 +76,12 @@ type Job struct {
 	OnFailure Callback // when it raised or ran out of time
 	OnStopped Callback // in a process of its own, when somebody stopped the job
 
+	// What a producer wrote beside the call, set where a job is read; Enqueue
+	// does not keep it.
+	Description string   // the call for people, cut; empty where only the payload tells it
+	Meta        []byte   // job.meta in the producer's serializer; nil: empty
+	DependsOn   []string // IDs of the jobs that have to end before
+
 	Attempt int    // ordinal of the last begun attempt, from 1; 0: none begun
 	Worker  string // name of the worker of the last attempt
 	Result  *Result

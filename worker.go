@@ -19,6 +19,11 @@ type Worker struct {
 	Finished  int64     // attempts it ended since it started
 	Failed    int64     // of these, those that did not finish
 	Stock     bool      // it is RQ's own worker: it knows nothing of paused queues
+
+	// What RQ's own workers tell beside.
+	State  string        // started, idle, busy or suspended; empty: not told
+	Build  string        // of its interpreter, in full
+	Worked time.Duration // in jobs
 }
 
 // QueueInfo counts the jobs of a queue by status.

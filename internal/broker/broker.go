@@ -90,6 +90,24 @@ type Broker interface {
 	// by queue instead, each newest first.
 	List(ctx context.Context, q ListQuery) (Page, error)
 
+	// Places returns what stands in one of the lists of a queue, by place:
+	// queued jobs from the front of the queue on, scheduled ones by due time,
+	// those of another status in one order, which only they themselves change;
+	// or from the end of the list on. A page has exactly PlaceQuery.Limit
+	// entries where the list has as many behind PlaceQuery.Offset: an entry
+	// whose record is gone keeps its place. Claimed jobs are in no list until
+	// they begin, and stopped ones stand among the failed. It reads no more than
+	// it shows, and at most the way to it from the nearer end.
+	Places(ctx context.Context, q PlaceQuery) (Places, error)
+
+	// Compact takes entries whose record is gone out of the waiting list of
+	// queue: it looks at a bounded part, at most limit, of what stood there when
+	// the walk began; an empty cursor begins one, and the walk is over when the
+	// returned cursor is empty. Deep inside a long list, where taking something
+	// out would stop others, it leaves them: claiming passes them over. All
+	// other entries keep their order.
+	Compact(ctx context.Context, queue, cursor string, limit int) (dropped int, next string, err error)
+
 	// Counts returns every queue that holds a job or is paused, by name, and
 	// whether all workers are suspended.
 	Counts(ctx context.Context) (Counts, error)
@@ -284,10 +302,41 @@ type Page struct {
 	Next string
 }
 
+// PlaceQuery names a part of a list.
+type PlaceQuery struct {
+	Queue    string
+	Status   distro.Status // any but distro.StatusStopped
+	Backward bool          // count and show from the end of the list
+	Offset   int           // entries before the part
+	Limit    int           // 1 to MaxPage; 0: 50
+}
+
+// Places is a part of a list.
+type Places struct {
+	Places []Place
+	Total  int // entries of the whole list
+}
+
+// Place is an entry of a list.
+type Place struct {
+	// Job has its Description, and lacks Payload.Data. Of the Result of its last
+	// attempt it has Outcome and Failure, with a Traceback of at most
+	// MaxTraceback bytes; a job that finished may lack it. Of an entry that is
+	// Gone only ID and Queue are known.
+	Job  distro.Job
+	Gone bool // the list names a job whose record is gone
+}
+
+// MaxTraceback bounds a traceback in Places. What is longer lacks its middle,
+// or its end.
+const MaxTraceback = 16 << 10
+
 // Counts is the state of all queues.
 type Counts struct {
 	Queues    []distro.QueueInfo
 	Suspended bool
+	// Idle names queues that hold nothing, as far as the store remembers them.
+	Idle []string
 }
 
 // Swept says what a Sweep did.

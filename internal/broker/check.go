@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/distro-orchestrator/distro"
 )
@@ -12,6 +13,10 @@ const defaultPage = 50
 
 // maxNamed bounds the claims one Exchange names in Begin, Return and Held.
 const maxNamed = 4096
+
+// maxOffset bounds a place: no list is so long, and sums with it are no
+// overflow.
+const maxOffset = 1 << 40
 
 // maxYear is the last year a job may be due in: some brokers store times as
 // microseconds in 64 bits.
@@ -80,6 +85,31 @@ func (q *ListQuery) Check() error {
 	}
 	_, err := PageLimit(q.Limit)
 	return err
+}
+
+// Check checks q.
+func (q *PlaceQuery) Check() error {
+	switch {
+	case q.Queue == "":
+		return distro.Invalid("queue", "places are those of one queue")
+	case !q.Status.Valid() || q.Status == distro.StatusStopped:
+		return distro.Invalid("status", "%.40q has no list of its own", q.Status)
+	case q.Offset < 0 || q.Offset > maxOffset:
+		return distro.Invalid("offset", "must be 0 to %d", maxOffset)
+	}
+	_, err := PageLimit(q.Limit)
+	return err
+}
+
+// CutTraceback bounds a traceback of Places: its beginning and its end stay,
+// which say where it happened and what.
+func CutTraceback(text string) string {
+	const gap = "\n  ...\n"
+	if len(text) <= MaxTraceback {
+		return text
+	}
+	half := (MaxTraceback - len(gap)) / 2
+	return strings.ToValidUTF8(text[:half], "") + gap + strings.ToValidUTF8(text[len(text)-half:], "")
 }
 
 // PageLimit is the length of a page of List or Changes for a limit asked for.

@@ -3,6 +3,7 @@ package pickle
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -83,6 +84,23 @@ func (c CallView) Describe(limit int) string {
 		all = append(all, "...")
 	}
 	return c.Function + "(" + strings.Join(all, ", ") + ")"
+}
+
+// Description is a call as RQ describes it, the call being a pickle or the JSON
+// that RQ writes in its place; function where it is neither.
+func Description(function string, call []byte) string {
+	if len(call) > 0 && call[0] == '[' { // no pickle begins so
+		var parts []json.RawMessage
+		if json.Unmarshal(call, &parts) != nil || len(parts) != 4 {
+			return strings.ToValidUTF8(function, "\uFFFD")
+		}
+		call, _ = AppendCall(nil, function, parts[2], parts[3])
+	}
+	view, err := Call(call)
+	if err != nil {
+		return strings.ToValidUTF8(function, "\uFFFD")
+	}
+	return view.Describe(RQCut)
 }
 
 // maxFunction is the longest name that Function returns, in bytes.

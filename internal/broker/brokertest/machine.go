@@ -260,7 +260,29 @@ func (m *machine) compare(t *rapid.T) {
 			}
 		}
 	})
+	m.places(t)
 	m.same("changes", m.news(t, m.model, &m.modelCursor), m.news(t, m.broker, &m.brokerCursor))
+}
+
+// places compares a list, whole and by place.
+func (m *machine) places(t *rapid.T) {
+	statuses := []distro.Status{distro.StatusQueued, distro.StatusStarted, distro.StatusScheduled, distro.StatusCanceled}
+	q := broker.PlaceQuery{Queue: "q", Status: statuses[m.tokens%len(statuses)], Limit: 2}
+	both(m, "places of "+string(q.Status), func(b broker.Broker) ([]string, error) {
+		var all []string
+		for {
+			page, err := b.Places(t.Context(), q)
+			for _, p := range page.Places {
+				all = append(all, p.Job.ID)
+			}
+			if q.Offset += q.Limit; err != nil || len(page.Places) < q.Limit {
+				if q.Offset = 0; q.Status != distro.StatusQueued { // the order is the store's own
+					slices.Sort(all)
+				}
+				return append(all, fmt.Sprint(page.Total)), err
+			}
+		}
+	})
 }
 
 // news are the new entries of a feed, by job: only what concerns one job stands

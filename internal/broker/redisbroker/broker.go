@@ -47,6 +47,9 @@ type Options struct {
 	// Feed says that this process reads the change feed: it is written from now
 	// on. Else it is from the first Changes on.
 	Feed bool
+	// Quiet says that this process writes nothing until it acts: it reads the
+	// change feed only where others have it written.
+	Quiet bool
 
 	FeedKeep     int           // entries of the change feed that are kept at least; default 100,000
 	ResultTTL    time.Duration // of finished jobs that say none; default 500 s
@@ -115,7 +118,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 		}
 		b.scripts[name] = rueidis.NewLuaScript(string(text))
 	}
-	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release", "alive", "ship", "take", "hold"} {
+	for _, name := range []string{"enqueue", "exchange", "act", "due", "rescue", "expire", "empty", "maintain", "release", "alive", "ship", "take", "hold", "compact"} {
 		if b.scripts[name], err = script(name); err != nil {
 			client.Close()
 			return nil, err

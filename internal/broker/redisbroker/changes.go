@@ -97,6 +97,9 @@ func change(e rueidis.XRangeEntry) distro.Change {
 // now. That it could not be said is no reason not to read: it is said again.
 func (b *Broker) announceReader(ctx context.Context, anew bool) {
 	now := b.opts.Clock.Monotonic()
+	if b.opts.Quiet {
+		return
+	}
 	b.mu.Lock()
 	due := anew || b.reader == 0 || now-b.reader >= readerSays
 	b.mu.Unlock()

@@ -59,6 +59,8 @@ func (b *Broker) count(ctx context.Context) (broker.Counts, error) {
 	for _, t := range tallies {
 		if len(t.info.Jobs) > 0 || t.info.Paused {
 			c.Queues = append(c.Queues, t.info)
+		} else {
+			c.Idle = append(c.Idle, t.info.Name)
 		}
 	}
 	for _, q := range paused {

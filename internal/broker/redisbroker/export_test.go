@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/pickle"
 )
 
 // Description is the description of a job as it is written.
-func Description(j distro.Job) string { return description(&j) }
+func Description(j distro.Job) string { return pickle.Description(j.Function, j.Payload.Data) }
 
 // RQTime is a time as it is written.
 func RQTime(t time.Time) string { return rqTime(t) }

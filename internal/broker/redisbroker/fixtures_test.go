@@ -344,11 +344,14 @@ func (f fixture) compareWorkers(t *testing.T, b *redisbroker.Broker) {
 		if w.PID == 0 || w.Host == "" || w.Python != "3.11.2" || w.Version == "" || w.StartedAt.IsZero() || w.SeenAt.IsZero() {
 			t.Errorf("worker %q lacks something: %+v", w.Name, w)
 		}
-		w.PID, w.Host, w.Python, w.Version, w.StartedAt, w.SeenAt = 0, "", "", "", time.Time{}, time.Time{}
+		if !strings.HasPrefix(w.Build, "3.11.2 (main") {
+			t.Errorf("worker %q tells %q of its interpreter", w.Name, w.Build)
+		}
+		w.PID, w.Host, w.Python, w.Version, w.StartedAt, w.SeenAt, w.Build = 0, "", "", "", time.Time{}, time.Time{}, ""
 	}
 	want := []distro.Worker{
-		{Name: "fx-busy", Queues: []string{"busy", "busy2"}, Slots: 1, Running: []string{"running"}, Finished: 1, Failed: 1, Stock: true},
-		{Name: "fx-idle", Queues: []string{"idle", "idle2"}, Slots: 1, Stock: true},
+		{Name: "fx-busy", Queues: []string{"busy", "busy2"}, Slots: 1, Running: []string{"running"}, Finished: 1, Failed: 1, Stock: true, State: "busy"},
+		{Name: "fx-idle", Queues: []string{"idle", "idle2"}, Slots: 1, Stock: true, State: "idle"},
 	}
 	if diff := cmp.Diff(want, list); diff != "" {
 		t.Errorf("workers (-want +got):\n%s", diff)

@@ -84,6 +84,19 @@ func TestHostileContentIsShownAndKeepsNothingElseFromBeingShown(t *testing.T) {
 			checkShown(t, j)
 		}
 	}
+	for _, status := range []distro.Status{distro.StatusStarted, distro.StatusQueued, distro.StatusFailed, distro.StatusScheduled} {
+		for _, queue := range []string{"q", "wrong", "\xff\x00"} {
+			page, err := b.broker.Places(t.Context(), broker.PlaceQuery{Queue: queue, Status: status})
+			if err != nil || len(page.Places) != page.Total {
+				t.Errorf("%d of %d places of %q, %s: %v", len(page.Places), page.Total, queue, status, err)
+			}
+			for _, p := range page.Places {
+				if !p.Gone {
+					checkShown(t, p.Job)
+				}
+			}
+		}
+	}
 	b.once(b.pages(broker.ListQuery{Limit: 1}, nil), good)
 	if _, err := b.broker.Counts(t.Context()); err != nil {
 		t.Error(err)

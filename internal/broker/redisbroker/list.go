@@ -249,7 +249,7 @@ func rowFields() []string {
 		"status", "created_at", "origin", "enqueued_at", "started_at", "ended_at", "timeout", "ttl", "result_ttl", "failure_ttl",
 		"worker_name", "retries_left", "retry_intervals", "number_of_retries",
 		"success_callback_name", "success_callback_timeout", "failure_callback_name", "failure_callback_timeout",
-		"stopped_callback_name", "stopped_callback_timeout",
+		"stopped_callback_name", "stopped_callback_timeout", "description",
 		fieldSeq, fieldPrint, fieldTrigger, fieldCaller, fieldDue, fieldAttempt,
 	}
 }

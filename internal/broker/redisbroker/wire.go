@@ -79,7 +79,7 @@ func (c *codec) jobFields(dst []string, j *distro.Job, now time.Time, status dis
 	at := rqTime(now)
 	dst = append(dst,
 		"status", string(status), "created_at", at, "origin", j.Queue,
-		"data", c.deflate(j.Payload.Data), "description", description(j),
+		"data", c.deflate(j.Payload.Data), "description", pickle.Description(j.Function, j.Payload.Data),
 		"timeout", secondsText(j.Timeout, rqTimeout),
 		"result_ttl", strconv.Itoa(seconds(j.ResultTTL)), "failure_ttl", strconv.Itoa(seconds(j.FailureTTL)),
 		"started_at", "", "ended_at", "", "last_heartbeat", "", "worker_name", "", "group_id", "",
@@ -198,7 +198,11 @@ func decodeRecord(id string, fields map[string]string) distro.Job {
 		RetryIntervals: parseIntervals(fields["retry_intervals"]),
 		Asked:          max(intField(fields, "number_of_retries"), 0),
 		OnSuccess:      callback("success"), OnFailure: callback("failure"), OnStopped: callback("stopped"),
+		Description: shownDescription(fields["description"]), DependsOn: parents(fields),
 		Attempt: max(intField(fields, fieldAttempt), 0), Worker: text("worker_name"),
+	}
+	if meta := fields["meta"]; meta != "" {
+		j.Meta = []byte(meta)
 	}
 	if j.Timeout == 0 {
 		j.Timeout = rqTimeout // as RQ does
@@ -250,21 +254,29 @@ func calledFunction(data []byte) string {
 // list then, and no pickle begins like one.
 func isJSON(call []byte) bool { return len(call) > 0 && call[0] == '[' }
 
-// description is the call as RQ describes it.
-func description(j *distro.Job) string {
-	data := j.Payload.Data
-	if isJSON(data) {
-		var parts []json.RawMessage
-		if json.Unmarshal(data, &parts) != nil || len(parts) != 4 {
-			return strings.ToValidUTF8(j.Function, "\uFFFD")
+// maxDescription bounds what is shown of a description, in bytes.
+const maxDescription = 2048
+
+// shownDescription is what a producer wrote, cut.
+func shownDescription(text string) string {
+	if len(text) > maxDescription {
+		return strings.ToValidUTF8(text[:maxDescription], "\uFFFD") + "…"
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
+}
+
+// maxParents bounds the dependencies that are shown of a job.
+const maxParents = 1000
+
+// parents are the jobs that a job depends on.
+func parents(fields map[string]string) []string {
+	var ids []string
+	if json.Unmarshal([]byte(fields["dependency_ids"]), &ids) != nil || len(ids) == 0 {
+		if id := fields["dependency_id"]; id != "" {
+			ids = []string{id}
 		}
-		data, _ = pickle.AppendCall(nil, j.Function, parts[2], parts[3])
 	}
-	call, err := pickle.Call(data)
-	if err != nil {
-		return strings.ToValidUTF8(j.Function, "\uFFFD")
-	}
-	return call.Describe(pickle.RQCut)
+	return ids[:min(len(ids), maxParents)]
 }
 
 // deflate is p as a zlib stream.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -100,6 +101,7 @@ func (b *Broker) stockWorkers(ctx context.Context) ([]distro.Worker, error) {
 	names := []string{
 		"birth", "last_heartbeat", "queues", "pid", "hostname", "version", "python_version", "current_job",
 		"successful_job_count", "failed_job_count", "shutdown_requested_date", "death", "distro_worker",
+		"state", "total_working_time",
 	}
 	var list []distro.Worker
 	for part := range slices.Chunk(keys, pipelineStep) {
@@ -129,7 +131,11 @@ func stockWorker(name string, fields map[string]string) distro.Worker {
 		StartedAt: parseRQTime(fields["birth"]), SeenAt: parseRQTime(fields["last_heartbeat"]),
 		Draining: fields["shutdown_requested_date"] != "", Stock: true,
 	}
-	w.Python, _, _ = strings.Cut(text("python_version"), " ")
+	w.Build, w.State = text("python_version"), text("state")
+	w.Python, _, _ = strings.Cut(w.Build, " ")
+	if worked, err := strconv.ParseFloat(fields["total_working_time"], 64); err == nil && worked > 0 && worked < float64(maxSeconds)/2 {
+		w.Worked = time.Duration(worked * float64(time.Second))
+	}
 	if queues := text("queues"); queues != "" {
 		w.Queues = strings.Split(queues, ",")
 	}

@@ -162,6 +162,20 @@ func BenchmarkMillion(b *testing.B) {
 			}
 		})
 	}
+	for name, offset := range map[string]int{"first": 0, "quarter": 250_000, "middle": 500_000, "last": 1_000_000 - 8} {
+		for _, backward := range []bool{false, true} {
+			b.Run(fmt.Sprintf("Places/%s/%t", name, backward), func(b *testing.B) {
+				for b.Loop() {
+					page, err := br.Places(b.Context(), broker.PlaceQuery{
+						Queue: "default", Status: distro.StatusQueued, Offset: offset, Limit: 8, Backward: backward,
+					})
+					if err != nil || len(page.Places) != 8 || page.Total != 1_000_000 {
+						b.Fatal(len(page.Places), page.Total, err)
+					}
+				}
+			})
+		}
+	}
 	b.Run("Counts", func(b *testing.B) {
 		for b.Loop() {
 			if _, err := br.Counts(b.Context()); err != nil {
