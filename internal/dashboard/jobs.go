@@ -23,6 +23,7 @@ const (
 type jobsView struct {
 	Query   string // of the search, as it was written
 	Problem string // why it cannot be understood
+	Column  int    // where, from 1
 	Chips   []chip
 	Queues  []string
 	Queue   string // that the search selects; empty: none, or several
@@ -59,7 +60,8 @@ func (s *Server) jobs(r *request) error {
 	status := http.StatusOK
 	expr, err := search.Parse(view.Query, search.Options{Now: r.now, Zone: r.zone})
 	if err != nil {
-		view.Problem, status = r.searchProblem(err), http.StatusUnprocessableEntity
+		view.Problem, view.Column = r.searchProblem(err)
+		status = http.StatusUnprocessableEntity
 		expr, _ = search.Parse("", search.Options{Now: r.now}) // an empty search is one
 	}
 	state := stateIn(expr)
@@ -229,18 +231,18 @@ func quoted(value string) string {
 	return value
 }
 
-// searchProblem says in the reader's language what is wrong with a search.
-func (r *reader) searchProblem(err error) string {
+// searchProblem says in the reader's language what is wrong with a search, and
+// in which column.
+func (r *reader) searchProblem(err error) (text string, column int) {
 	e, ok := errors.AsType[*search.Error](err)
 	if !ok {
-		return err.Error()
+		return err.Error(), 0
 	}
-	key := "search.problem." + string(e.Kind)
-	text := r.T(key, e.Word, e.Column)
+	text = r.T("search.problem."+string(e.Kind), e.Word, e.Column)
 	if e.Nearest != "" {
 		text += " " + r.T("search.problem.nearest", e.Nearest)
 	}
-	return text
+	return text, e.Column
 }
 
 // actionsFor are what can be done to many jobs of a state.
