@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,7 +32,7 @@ func options(t *testing.T, flags map[string]string) app.Options {
 	if err := os.WriteFile(filepath.Join(modules, "m.py"), []byte("def f(): pass\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	all := map[string]string{"modules_path": modules, "data_dir": t.TempDir(), "listen": "127.0.0.1:0", "workers": "1"}
+	all := map[string]string{"modules_path": modules, "data_dir": t.TempDir(), "listen": "127.0.0.1:0", "dashboard_listen": "127.0.0.1:0", "workers": "1"}
 	for name, value := range flags {
 		all[name] = value
 	}
@@ -53,6 +54,13 @@ func TestAnOrchestratorServesAndLeavesNothingBehind(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- a.Run(intake, t.Context()) }()
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		pages, err := client.Get("http://" + a.DashboardAddr().String() + "/settings")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pages.Body.Close(); pages.StatusCode != http.StatusOK {
+			t.Errorf("the dashboard answered %d", pages.StatusCode)
+		}
 		response, err := client.Get("http://" + a.Addr().String() + "/readyz")
 		if err != nil {
 			t.Fatal(err)
@@ -291,6 +299,39 @@ func TestADataDirectoryHasOneOwner(t *testing.T) {
 		t.Fatalf("afterwards: %v", err)
 	}
 	if err := third.Run(stopped, stopped); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestADashboardWhosePortIsTakenByChanceDoesNotStopTheJobs(t *testing.T) {
+	t.Parallel()
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	chosen := options(t, map[string]string{"workers": "0", "dashboard_listen": busy.Addr().String()})
+	if _, err := app.New(t.Context(), chosen); err == nil || !strings.Contains(err.Error(), "--dashboard") {
+		t.Errorf("where the port was chosen: %v", err)
+	}
+	cfg, err := config.Load(config.Sources{Flags: map[string]string{
+		"modules_path": chosen.Config.ModulesPath, "data_dir": t.TempDir(), "listen": "127.0.0.1:0", "workers": "0",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DashboardListen = busy.Addr().String() // as if it were the default
+	var log strings.Builder
+	a, err := app.New(t.Context(), app.Options{Config: cfg, Environ: os.Environ(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.DashboardAddr() != nil || !strings.Contains(log.String(), "choose another with --dashboard") {
+		t.Errorf("it serves on %v and says %s", a.DashboardAddr(), log.String())
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := a.Run(stopped, stopped); err != nil {
 		t.Error(err)
 	}
 }
