@@ -247,15 +247,20 @@ func (r *reader) steps(k *known) []step {
 	return list
 }
 
-// actionsOf are what can be done to a job in a state. What only history knows
-// cannot be acted on.
+// actionRerun makes a new job with the same call.
+const actionRerun = "rerun"
+
+// actionsOf are what can be done to a job in a state. One that only history
+// knows can be run again at most.
 func actionsOf(state string, kept bool) (primary string, secondary []string) {
 	if !kept {
-		return "", nil
+		return actionRerun, nil
 	}
 	switch distro.Status(state) {
 	case distro.StatusFailed, distro.StatusStopped, distro.StatusCanceled:
-		return "requeue", []string{"delete"}
+		return "requeue", []string{actionRerun, "delete"}
+	case distro.StatusFinished:
+		return actionRerun, []string{"delete"}
 	case distro.StatusStarted:
 		return "stop", nil
 	case distro.StatusQueued, distro.StatusScheduled:
@@ -508,6 +513,12 @@ func (s *Server) actOnJob(r *request) error {
 		if _, err := s.opts.Service.Act(r.Context(), action, id); err != nil {
 			return err
 		}
+	case actionRerun:
+		job, err := s.opts.Service.Rerun(r.Context(), id, service.RerunRequest{Caller: r.caller()})
+		if err != nil {
+			return err
+		}
+		return r.seeOther("/jobs/" + url.PathEscape(job.ID))
 	default:
 		return distro.Errorf(distro.CodeNotFound, "there is no action %.40q", action)
 	}

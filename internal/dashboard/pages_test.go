@@ -166,6 +166,22 @@ func TestButtonsDoWhatTheySay(t *testing.T) {
 	}
 }
 
+func TestAJobIsRunAgainAsANewOne(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	b.enqueue(distro.Job{ID: "a", Queue: "high", Function: "m.f", Timeout: time.Minute, Payload: distro.Payload{Serializer: distro.SerializerJSON, Data: []byte(`["m.f",null,["ACME"],{}]`)}})
+	if w := b.post("/jobs/a/cancel"); w.Code != http.StatusSeeOther {
+		t.Fatalf("cancel answered %d", w.Code)
+	}
+	w := b.post("/jobs/a/rerun")
+	address := w.Header().Get("Location")
+	if w.Code != http.StatusSeeOther || !strings.HasPrefix(address, "/jobs/") || address == "/jobs/a" {
+		t.Fatalf("it answered %d, %q: %s", w.Code, address, w.Body)
+	}
+	has(t, b.get(address), "queued", "ACME", "run again", "dashboard")
+	has(t, b.get("/jobs/a"), "canceled")
+}
+
 func TestManyJobsAreActedOnAsAnOperationThatIsAskedForFirst(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
