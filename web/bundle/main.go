@@ -71,17 +71,19 @@ func run(folder string) error {
 		}
 		fmt.Printf("%8d bytes  %s\n", size, name)
 	}
+	fmt.Printf("%8d bytes  all scripts, of %d\n", scripts, maxScripts)
+	err = elements(folder)
+	if scripts > maxScripts {
+		err = errors.Join(err, fmt.Errorf("all scripts are %d bytes compressed, at most %d", scripts, maxScripts))
+	}
+	if err != nil {
+		return err
+	}
 	if err := writeLicenses(folder, dist); err != nil {
 		return err
 	}
-	if err := writeManifest(dist, names); err != nil {
-		return err
-	}
-	fmt.Printf("%8d bytes  all scripts, of %d\n", scripts, maxScripts)
-	if scripts > maxScripts {
-		err = fmt.Errorf("all scripts are %d bytes compressed, at most %d", scripts, maxScripts)
-	}
-	return errors.Join(err, elements(folder))
+	// It comes last: what has no manifest was not made.
+	return writeManifest(dist, names)
 }
 
 func options(folder string) api.BuildOptions {

@@ -1,5 +1,5 @@
 import { make } from "./dom";
-import { type Answer, visit } from "./page";
+import { type Answer, morph, visit } from "./page";
 import { text } from "./text";
 
 /**
@@ -18,11 +18,11 @@ export function actOnSubmit(): void {
   });
 }
 
-/** Opens a dialog, and goes on when it is closed by a button with the value "confirm". */
+/** Opens a dialog, and goes on when it is closed by a button with a value other than "no". */
 function ask(dialog: HTMLDialogElement, then: () => void): void {
   if (dialog.open) return;
   dialog.returnValue = "";
-  dialog.addEventListener("close", () => dialog.returnValue === "confirm" && then(), { once: true });
+  dialog.addEventListener("close", () => !["", "no", "cancel"].includes(dialog.returnValue) && then(), { once: true });
   dialog.showModal();
 }
 
@@ -54,7 +54,6 @@ async function send(form: HTMLFormElement, submitter: HTMLElement | null): Promi
     target: "#main",
     select: "#main",
     swap: "outerMorph",
-    selectOOB: [...document.querySelectorAll("[data-page][id]")].map((part) => `#${CSS.escape(part.id)}:outerMorph`).join(","),
   };
   const action = submitter?.getAttribute("formaction") || form.getAttribute("action") || location.href;
   const request = { lists: true, arrived, done: false };
@@ -70,6 +69,8 @@ function address({ url, page, context }: Answer): void {
   const path = url.pathname + url.search + url.hash;
   if (url.pathname !== location.pathname) context.push = path;
   else if (url.search !== location.search) context.replace = path;
+  const [nav, fresh] = [document, page].map((root) => root.querySelector("header nav"));
+  if (nav && fresh) morph(nav, fresh); // it says which page this is
   const topics = page.querySelector("d-live")?.getAttribute("topics");
   if (topics) document.querySelector("d-live")?.setAttribute("topics", topics);
 }

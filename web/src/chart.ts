@@ -2,11 +2,13 @@ import uPlot from "uplot";
 import uplotCss from "uplot/dist/uPlot.min.css";
 import css from "./chart.css";
 import { make, sheet } from "./dom";
-import { language, number } from "./text";
+import { language, number, zone } from "./text";
 
 /** What a table of a chart holds: times in seconds, and a row of numbers for each series. */
 interface Data {
   label: string;
+  /** What the first column is called. */
+  time: string;
   names: { key: string; label: string }[];
   times: number[];
   values: (number | null)[][];
@@ -21,7 +23,7 @@ export class Chart extends HTMLElement {
   private readonly box = make("div", { class: "plot", part: "plot", role: "img" });
   private readonly watch = new MutationObserver(() => this.draw());
   private readonly theme = new MutationObserver(() => this.recolour());
-  private readonly resized = new ResizeObserver(() => this.fit());
+  private readonly resized = new ResizeObserver(() => requestAnimationFrame(() => this.isConnected && this.fit()));
   private readonly scheme = matchMedia("(prefers-color-scheme: dark)");
 
   connectedCallback(): void {
@@ -81,12 +83,12 @@ export class Chart extends HTMLElement {
     const columns = stacked ? stack(data.values) : data.values;
     const options: uPlot.Options = {
       ...this.size(),
-      series: [{ value: (_, at) => (at === null || at === undefined ? "—" : this.moment(at, true)) }, ...data.names.map((name, i) => this.series(name, i, kind, data))],
+      series: [{ label: data.time, value: (_, at) => (at === null || at === undefined ? "—" : this.moment(at, true)) }, ...data.names.map((name, i) => this.series(name, i, kind, data))],
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, this.getAttribute("unit") === "ratio" ? 1 : Math.max(max * 1.05, 1e-9)] } },
       axes: [this.axis((_, at) => at.map((t) => this.moment(t, false))), { ...this.axis((_, at) => at.map((v) => this.amount(v))), size: 64 }],
       cursor: { drag: { x: false, y: false }, points: { show: !stacked } },
       legend: { live: true },
-      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), this.zone() ?? Intl.DateTimeFormat().resolvedOptions().timeZone),
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone().timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone),
     };
     // Of stacked bars the highest is drawn first, and the others over it.
     if (stacked) {
@@ -117,19 +119,14 @@ export class Chart extends HTMLElement {
   }
 
   private axis(values: uPlot.Axis.DynamicValues): uPlot.Axis {
-    return { values, stroke: () => this.colour("--chart-text"), grid: { stroke: () => this.colour("--chart-grid"), width: 1 }, ticks: { show: false } };
-  }
-
-  private zone(): string | undefined {
-    return document.documentElement.dataset["zone"];
+    return { values, stroke: () => this.colour("--series-axis"), grid: { stroke: () => this.colour("--series-grid"), width: 1 }, ticks: { show: false } };
   }
 
   private moment(at: number, whole: boolean): string {
-    const zone = this.zone();
     const scale = this.plot?.scales["x"];
     const long = (scale?.max ?? 0) - (scale?.min ?? 0) > 2 * 86_400;
     const options: Intl.DateTimeFormatOptions = whole ? { dateStyle: "short", timeStyle: "short" } : long ? { day: "2-digit", month: "2-digit" } : { hour: "2-digit", minute: "2-digit", hour12: false };
-    return new Intl.DateTimeFormat(language(), zone ? { ...options, timeZone: zone } : options).format(at * 1000);
+    return new Intl.DateTimeFormat(language(), { ...options, ...zone() }).format(at * 1000);
   }
 
   private amount(v: number | null): string {
@@ -158,6 +155,7 @@ export class Chart extends HTMLElement {
     })).filter(({ at }) => Number.isFinite(at)).sort((a, b) => a.at - b.at);
     return {
       label: table.caption?.textContent?.trim() ?? this.getAttribute("aria-label") ?? "",
+      time: table.tHead?.rows[0]?.cells[0]?.textContent?.trim() ?? "",
       names: heads.map((head) => ({ key: (head.dataset["series"] ?? "").replace(/[^\w-]/g, ""), label: head.textContent?.trim() ?? "" })),
       times: rows.map(({ at }) => at),
       values: heads.map((_, i) => rows.map(({ values }) => values[i] ?? null)),

@@ -6,7 +6,7 @@ const patience = 1500;
 
 /**
  * The keys of the whole page. An element with `data-key` is clicked by its key,
- * or by its keys one after the other ("g h"), so that a key can do nothing that
+ * or by its keys one after the other ("g h"; `data-go="h"` is the same), so that a key can do nothing that
  * is not on the page.
  */
 export function listenToKeys(): void {
@@ -23,7 +23,7 @@ export function listenToKeys(): void {
     first = "";
     if (press(keys) || special(event.key)) {
       event.preventDefault();
-    } else if (document.querySelector(`[data-key^="${CSS.escape(event.key)} "]`)) {
+    } else if (event.key === "g" || document.querySelector(`[data-key^="${CSS.escape(event.key)} "]`)) {
       first = event.key;
       timer = window.setTimeout(() => (first = ""), patience);
     }
@@ -33,7 +33,8 @@ export function listenToKeys(): void {
 }
 
 function press(keys: string): boolean {
-  for (const element of document.querySelectorAll<HTMLElement>(`[data-key="${CSS.escape(keys)}"]`)) {
+  const go = keys.startsWith("g ") ? `, [data-go="${CSS.escape(keys.slice(2))}"]` : "";
+  for (const element of document.querySelectorAll<HTMLElement>(`[data-key="${CSS.escape(keys)}"]${go}`)) {
     if (!element.checkVisibility() || element.matches(":disabled")) continue;
     element.click();
     return true;

@@ -1,52 +1,62 @@
-import { isField } from "./dom";
+import { isField, make } from "./dom";
 import { refreshed } from "./page";
-import { plural } from "./text";
+import { plural, text } from "./text";
 
 /**
- * A list of jobs under the hands of who works with it: the box in its head selects
- * the page, shift a range, j and k go through rows, x selects, X up to here, and
- * the bar of actions (`[data-bulk]`) is there while something is selected.
+ * Lists of jobs under the hands of who works with them: the box in a table's head
+ * selects the page, shift a range, j and k go through rows, x selects, X up to
+ * here, and what acts on many (inside `[data-bulk]`) is there while something is
+ * selected. One of these serves all tables of the page that have such rows.
  */
 export class List extends HTMLElement {
   private anchor: HTMLTableRowElement | undefined;
   private at: HTMLTableRowElement | undefined;
 
   connectedCallback(): void {
-    this.addEventListener("click", this.clicked);
-    this.addEventListener("change", this.count);
-    this.addEventListener("focusin", this.focused);
+    document.addEventListener("click", this.clicked);
+    document.addEventListener("change", this.count);
+    document.addEventListener("focusin", this.focused);
     document.addEventListener("keydown", this.typed);
-    document.addEventListener(refreshed, this.count);
+    document.addEventListener(refreshed, this.refresh);
     addEventListener("pageshow", this.count); // browsers restore what was checked
-    this.count();
+    this.refresh();
   }
 
   disconnectedCallback(): void {
-    this.removeEventListener("click", this.clicked);
-    this.removeEventListener("change", this.count);
-    this.removeEventListener("focusin", this.focused);
+    document.removeEventListener("click", this.clicked);
+    document.removeEventListener("change", this.count);
+    document.removeEventListener("focusin", this.focused);
     document.removeEventListener("keydown", this.typed);
-    document.removeEventListener(refreshed, this.count);
+    document.removeEventListener(refreshed, this.refresh);
     removeEventListener("pageshow", this.count);
   }
 
-  private rows(): HTMLTableRowElement[] {
-    return [...this.querySelectorAll<HTMLTableRowElement>("tbody tr[data-job]")];
+  private rows(root: ParentNode = document): HTMLTableRowElement[] {
+    return [...root.querySelectorAll<HTMLTableRowElement>("tbody tr[data-job]")].filter((row) => this.box(row));
   }
 
   private box(row: HTMLTableRowElement | undefined): HTMLInputElement | undefined {
     return row?.querySelector<HTMLInputElement>("input[type=checkbox]") ?? undefined;
   }
 
-  private head(): HTMLInputElement | undefined {
-    return this.querySelector<HTMLInputElement>("thead input[type=checkbox]") ?? undefined;
-  }
+  /** Heads get their boxes from here: without scripts such a box does nothing. */
+  private readonly refresh = (): void => {
+    for (const cell of document.querySelectorAll("thead th.c-pick")) {
+      if (!cell.querySelector("input") && this.rows(cell.closest("table")!).length > 0) {
+        cell.append(make("input", { type: "checkbox", "data-js-all": true, "aria-label": text("js.selectpage") }));
+      }
+    }
+    this.at?.classList.add("current");
+    this.count();
+  };
 
   private readonly clicked = (event: MouseEvent): void => {
     const box = event.target;
     if (!(box instanceof HTMLInputElement) || box.type !== "checkbox") return;
-    if (box === this.head()) {
-      for (const row of this.rows()) this.set(row, box.checked);
+    const table = box.closest("table");
+    if (table && box.closest("thead")) {
+      for (const row of this.rows(table)) this.set(row, box.checked);
+      this.count();
       return;
     }
     const row = box.closest<HTMLTableRowElement>("tr[data-job]");
@@ -68,31 +78,33 @@ export class List extends HTMLElement {
 
   /** Shows how many are selected; a page that is selected whole may offer all that match. */
   private readonly count = (): void => {
-    const boxes = this.rows().flatMap((row) => this.box(row) ?? []);
-    const n = boxes.filter((box) => box.checked).length;
-    const head = this.head();
-    if (head) {
-      head.checked = n > 0 && n === boxes.length;
-      head.indeterminate = n > 0 && n < boxes.length;
+    const rows = this.rows();
+    const checked = (row: HTMLTableRowElement) => this.box(row)!.checked;
+    const n = rows.filter(checked).length;
+    for (const head of document.querySelectorAll<HTMLInputElement>("thead .c-pick input")) {
+      const own = this.rows(head.closest("table")!);
+      const some = own.filter(checked).length;
+      head.checked = some > 0 && some === own.length;
+      head.indeterminate = some > 0 && some < own.length;
     }
-    for (const row of this.rows()) row.toggleAttribute("data-js-selected", this.box(row)?.checked ?? false);
-    const root = this.querySelector("[data-bulk]") ? this : document;
-    for (const bar of root.querySelectorAll<HTMLElement>("[data-bulk]")) bar.hidden = n === 0;
-    for (const line of root.querySelectorAll<HTMLElement>("[data-bulk-all]")) line.hidden = n === 0 || n < boxes.length;
-    for (const place of root.querySelectorAll("[data-bulk-count]")) {
+    for (const part of document.querySelectorAll<HTMLElement>("[data-bulk] > :not([data-live-new])")) {
+      part.hidden = n === 0 || (part.hasAttribute("data-bulk-all") && n < rows.length);
+    }
+    for (const place of document.querySelectorAll("[data-bulk-count]")) {
       const words = plural("js.selected", n);
       if (place.textContent !== words) place.textContent = words;
     }
   };
 
   private readonly focused = (event: FocusEvent): void => {
-    this.go((event.target as Element).closest<HTMLTableRowElement>("tr[data-job]") ?? undefined);
+    const row = (event.target as Element).closest<HTMLTableRowElement>("tr[data-job]");
+    if (row && this.box(row)) this.go(row);
   };
 
-  private go(row: HTMLTableRowElement | undefined): void {
+  private go(row: HTMLTableRowElement): void {
     if (row === this.at) return;
-    this.at?.removeAttribute("data-js-current");
-    row?.setAttribute("data-js-current", "");
+    this.at?.classList.remove("current");
+    row.classList.add("current");
     this.at = row;
   }
 
@@ -122,7 +134,7 @@ export class List extends HTMLElement {
     const from = this.at?.isConnected ? rows.indexOf(this.at) : by > 0 ? -1 : rows.length;
     const row = rows[Math.min(Math.max(from + by, 0), rows.length - 1)];
     if (!row) return;
-    const link = row.querySelector<HTMLElement>("a[href]") ?? this.box(row);
+    const link = row.querySelector<HTMLElement>("a[data-open], a[href]") ?? this.box(row);
     link?.focus({ preventScroll: true }); // Enter opens what has the focus
     row.scrollIntoView({ block: "nearest" });
     this.go(row);

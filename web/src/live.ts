@@ -20,10 +20,11 @@ interface JobsEvent {
 export class Live extends HTMLElement {
   static readonly observedAttributes = ["topics"];
 
+  private readonly dot = make("span", { class: "live-dot", "aria-hidden": "true" });
   private readonly words = make("span", { class: "live-text" });
   private readonly reload = make("a", { class: "live-version", href: "", hidden: true });
-  private readonly button = make("button", { type: "button", class: "live-pause", "data-key": ".", "aria-pressed": "false" });
-  private readonly stream = new Stream({
+  private readonly button = make("button", { type: "button", class: "live-pause link", "data-key": ".", "aria-pressed": "false" });
+  private readonly newStream = () => new Stream({
     url: () => `${this.getAttribute("src") ?? "/api/v1/events"}?topics=${encodeURIComponent(this.topics.join(","))}`,
     events: ["resync", "jobs", "overview", "operations"],
     hello: "hello",
@@ -32,8 +33,10 @@ export class Live extends HTMLElement {
     hiddenAfter: Number(this.getAttribute("hidden-after") ?? 60) * 1000,
   });
 
+  private stream: Stream | undefined;
   private state: StreamState | "paused" = "connecting";
   private failures = 0;
+  private missed = false; // there was a time without a stream
   private fresh = Date.now();
   private told = new Set<string>(); // topics of which something was heard since the last refresh
   private changed = new Set<string>(); // jobs of which something was heard since then
@@ -46,18 +49,20 @@ export class Live extends HTMLElement {
   private epoch = 0;
 
   connectedCallback(): void {
-    this.replaceChildren(make("span", { class: "live-dot", "aria-hidden": "true" }), this.words, this.reload, this.button);
+    this.replaceChildren(this.dot, this.words, this.button, this.reload);
+    this.hidden = false;
     this.button.addEventListener("click", this.toggle);
     document.addEventListener("click", this.wanted);
     document.addEventListener("visibilitychange", this.seen);
     document.addEventListener("distro:acting", this.acting);
     this.ticker = window.setInterval(this.tick, pollEvery);
+    this.stream = this.newStream();
     this.stream.start();
     this.show();
   }
 
   disconnectedCallback(): void {
-    this.stream.stop();
+    this.stream?.stop();
     clearInterval(this.ticker);
     clearTimeout(this.timer);
     this.button.removeEventListener("click", this.toggle);
@@ -67,7 +72,7 @@ export class Live extends HTMLElement {
   }
 
   attributeChangedCallback(_: string, before: string | null, now: string | null): void {
-    if (before !== null && before !== now) this.stream.restart();
+    if (before !== null && before !== now) this.stream?.restart();
   }
 
   private get topics(): string[] {
@@ -91,15 +96,16 @@ export class Live extends HTMLElement {
   }
 
   private connected(state: StreamState, failures: number): void {
-    if (this.state === "paused") return;
+    if (this.state === "paused" || !this.isConnected) return;
     // What came between two connections, nobody tells.
-    if (state === "open" && this.state !== "open" && (this.failures > 0 || this.last > 0 || Date.now() - this.fresh > calm)) {
+    if (state === "open" && (this.missed || Date.now() - this.fresh > calm)) {
       this.everything = true;
       this.plan();
     }
+    if (state !== "connecting") this.missed = state !== "open";
     if (state === "open") this.fresh = Date.now();
     this.state = state;
-    this.failures = state === "closed" ? Math.max(failures, 1) : failures;
+    this.failures = failures;
     this.show();
   }
 
@@ -107,10 +113,10 @@ export class Live extends HTMLElement {
     if (this.state === "paused") {
       this.state = "connecting";
       this.everything = true;
-      this.stream.start();
+      this.stream?.start();
       this.plan();
     } else {
-      this.stream.stop();
+      this.stream?.stop();
       clearTimeout(this.timer);
       this.timer = undefined;
       this.state = "paused";
@@ -167,11 +173,11 @@ export class Live extends HTMLElement {
     const all = this.everything || lists;
     const regions = this.concerned(all);
     const changed = this.changed;
-    const tables = document.querySelector(liveRows) !== null && (all || changed.size > 0);
+    const tables = all || changed.size > 0;
     this.told = new Set();
     this.changed = new Set();
     this.everything = false;
-    if (regions.length === 0 && !tables) return;
+    if (regions.length === 0 && !(tables && document.querySelector("d-list, .empty, [data-live-new]"))) return;
     this.busy = true;
     const began = (this.last = Date.now());
     const epoch = this.epoch;
@@ -181,10 +187,11 @@ export class Live extends HTMLElement {
       page = answer.page;
       return true;
     };
+    const parts = lists ? [...regions, ...document.querySelectorAll(`${liveRows}[id]`)] : regions;
     const done = await visit("GET", location.pathname + location.search, { lists, arrived, done: false }, {
       source: document.body,
       swap: "none",
-      selectOOB: regions.map((region) => `#${CSS.escape(region.id)}:outerMorph`).join(","),
+      selectOOB: parts.map((part) => `#${CSS.escape(part.id)}:outerMorph`).join(","),
     });
     if (done && page) {
       if (tables && !lists) await this.update(page, all, changed);
@@ -208,6 +215,9 @@ export class Live extends HTMLElement {
 
   /** Brings rows that are shown up to date where they stand, and counts those that are not shown. */
   private async update(page: Document, all: boolean, changed: Set<string>): Promise<void> {
+    const main = document.getElementById("main");
+    const fresh = page.getElementById("main");
+    if (main && fresh && !document.querySelector(liveRows) && fresh.querySelector(liveRows)) morph(main, fresh); // the first rows
     const fetched = rows(page);
     const missing: string[] = [];
     for (const body of document.querySelectorAll<HTMLElement>(liveRows)) {
@@ -271,7 +281,9 @@ export class Live extends HTMLElement {
     if (this.state === "paused") words = text("js.paused");
     else if (this.state !== "open") words = old < 3000 && this.failures < 2 ? text("js.connecting") : plural("js.updated", Math.round(old / 1000));
     this.words.textContent = words;
-    this.dataset["state"] = this.state === "closed" || (this.state === "connecting" && this.failures > 0) ? "lost" : this.state;
+    const state = this.state === "closed" || (this.state === "connecting" && this.missed) ? "lost" : this.state;
+    this.dataset["state"] = state;
+    this.dot.className = `live-dot ${state === "open" ? "on" : state}`;
     const paused = this.state === "paused";
     this.button.textContent = text(paused ? "js.resume" : "js.pause");
     this.button.setAttribute("aria-pressed", String(paused));

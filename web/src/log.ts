@@ -72,7 +72,8 @@ export class Log extends HTMLElement {
   private async begin(): Promise<void> {
     const begun = ++this.begun;
     this.stream?.stop();
-    const src = this.getAttribute("src") ?? "";
+    const src = this.getAttribute("src");
+    if (!src) return; // there is nothing but what the server has drawn
     const lines = (this.lines = new AllLines(src, Number(this.getAttribute("lines")) || 0));
     this.shown = lines;
     this.hits = undefined;
@@ -178,7 +179,7 @@ export class Log extends HTMLElement {
     this.scroller.size(rows * this.height);
     if (this.follow.checked) this.scroller.to(this.scroller.end);
     const first = Math.min(Math.floor(this.scroller.y / this.height), Math.max(0, rows - 1));
-    const last = Math.min(rows - 1, first + mostRows, Math.ceil((this.scroller.y + this.view.clientHeight) / this.height));
+    const last = Math.min(rows - 1, first + mostRows, Math.ceil((this.scroller.y + this.view.clientHeight) / this.height) - 1);
     const elements: HTMLElement[] = [];
     const before = this.drawn;
     this.drawn = new Map();

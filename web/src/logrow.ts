@@ -1,7 +1,7 @@
 import { pieces } from "./ansi";
 import { make } from "./dom";
 import type { LogLine } from "./lines";
-import { language, number, text } from "./text";
+import { language, number, text, zone } from "./text";
 
 /** How rows are drawn. */
 export interface Look {
@@ -13,6 +13,7 @@ export interface Look {
 }
 
 const longest = 5000;
+let clock: Intl.DateTimeFormat | undefined;
 const address = /\bhttps?:\/\/[^\s<>"'`\\]+[^\s<>"'`\\.,;:!?)\]}]/g;
 
 /** What finds a text whatever its case, as the server does. */
@@ -70,14 +71,6 @@ function time(at: string, look: Look): string {
     const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
     return `+${two(ms / 3_600_000)}:${two((ms / 60_000) % 60)}:${two((ms / 1000) % 60)}.${String(ms % 1000).padStart(3, "0")}`;
   }
-  const zone = document.documentElement.dataset["zone"];
-  const key = `${language()} ${zone ?? ""}`;
-  if (formats.key !== key) {
-    const options: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false };
-    formats.key = key;
-    formats.format = new Intl.DateTimeFormat(language(), zone ? { ...options, timeZone: zone } : options);
-  }
-  return formats.format!.format(moment);
+  clock ??= new Intl.DateTimeFormat(language(), { ...zone(), hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hour12: false });
+  return clock.format(moment);
 }
-
-const formats: { key: string; format?: Intl.DateTimeFormat } = { key: "" };

@@ -43,10 +43,10 @@ let current: Visit | undefined;
 export const refreshed = "distro:refreshed";
 
 /** What scripts show or hide themselves. */
-const ours = "[data-bulk], [data-bulk-all], [data-live-new]";
+const ours = "[data-bulk] > *, [data-bulk-all], [data-live-new], [data-copy]";
 
-/** Elements whose inside is made by scripts; of a fresh one they take the attributes. */
-const kept = "d-live, d-log, d-query";
+/** Elements whose inside is made by scripts; of a fresh one they take where they read from. */
+const kept = "d-live, d-log, d-query, [data-keep]";
 
 const rowsOf = "tbody[data-live-rows]";
 
@@ -54,10 +54,13 @@ const rowsOf = "tbody[data-live-rows]";
 function beforeNode(old: unknown, fresh: unknown): boolean {
   if (!(old instanceof Element) || !(fresh instanceof Element)) return true;
   if (old.matches(kept)) {
-    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    for (const { name, value } of fresh.attributes) {
+      if (name !== "hidden" && name !== "class" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
     return false;
   }
   if (old.matches(rowsOf)) return Boolean(current?.lists) || !old.querySelector("tr[data-job]");
+  if (old.matches("thead")) return !old.querySelector("[data-js-all]");
   if (old.matches("time[data-rel]")) return old.getAttribute("datetime") !== fresh.getAttribute("datetime");
   if (old instanceof HTMLTextAreaElement) return old.value === old.defaultValue;
   return true;
@@ -94,7 +97,6 @@ function beforeSwap(event: Event): void {
 /** Sets htmx up. It must be called before htmx looks at the page. */
 export function setUp(): void {
   Object.assign(htmx.config, { history: "reload", includeIndicatorCSS: false, defaultTimeout: 30_000 });
-  htmx.config.morphSkip = "[data-keep]";
   htmx.config.morphIgnore = ["data-htmx-powered", "data-js-"];
   htmx.registerExtension("distro", {
     init: (given: HtmxApi) => (api = given),

@@ -1,5 +1,5 @@
 import { make } from "./dom";
-import { type Field, type Suggestion, suggest } from "./suggest";
+import { type Suggestion, fieldsOf, suggest } from "./suggest";
 import { text } from "./text";
 
 /**
@@ -8,8 +8,8 @@ import { text } from "./text";
  */
 export class Query extends HTMLElement {
   private input: HTMLInputElement | undefined;
-  private readonly list = make("ul", { class: "d-query-list", role: "listbox", hidden: true, "aria-label": text("js.suggestions") });
-  private fields: Field[] = [];
+  private readonly list = make("ul", { class: "suggestions", role: "listbox", hidden: true, "aria-label": text("js.suggestions") });
+  private fields = fieldsOf(undefined);
   private offered: Suggestion[] = [];
   private at = -1;
 
@@ -17,11 +17,7 @@ export class Query extends HTMLElement {
     const input = this.querySelector<HTMLInputElement>("input[name=q]");
     if (!input || this.input) return;
     this.input = input;
-    try {
-      this.fields = JSON.parse(this.dataset["fields"] ?? "[]") as Field[];
-    } catch {
-      this.fields = [];
-    }
+    this.fields = fieldsOf(this.dataset["help"]);
     this.list.id = `${input.id || "q"}-list`;
     input.after(this.list);
     const attributes = { role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": this.list.id, autocomplete: "off", spellcheck: "false" };

@@ -18,6 +18,22 @@ export interface Suggestion {
   help: string;
 }
 
+/**
+ * Reads what the page tells of the fields: a list of them, or
+ * `{"fields": names, "states": values of the first}`.
+ */
+export function fieldsOf(json: string | undefined): Field[] {
+  try {
+    const told = JSON.parse(json ?? "[]") as (Field | string)[] | { fields: (Field | string)[]; states?: string[] };
+    const list = (Array.isArray(told) ? told : told.fields).map((field) => (typeof field === "string" ? { name: field } : field));
+    const states = Array.isArray(told) ? undefined : told.states;
+    if (list[0] && states) list[0].values ??= states;
+    return list;
+  } catch {
+    return [];
+  }
+}
+
 const most = 12;
 
 function fold(word: string): string {

@@ -25,28 +25,33 @@ export function number(n: number, options?: Intl.NumberFormatOptions): string {
   return new Intl.NumberFormat(language(), options).format(n);
 }
 
-function fill(pattern: string, args: { [name: string]: string | number }): string {
-  return pattern.replace(/\{(\w+)\}/g, (whole, name: string) => {
-    const value = args[name];
+function fill(pattern: string, args: (string | number)[]): string {
+  return pattern.replace(/\{(\d+)\}/g, (whole, at: string) => {
+    const value = args[Number(at)];
     return value === undefined ? whole : typeof value === "number" ? number(value) : value;
   });
 }
 
-/** The text of a key, or the key where the page has none. {name} stands for an argument. */
-export function text(key: string, args: { [name: string]: string | number } = {}): string {
+/** The text of a form of CLDR's, else of "other". The names of forms may begin with a capital. */
+function pattern(key: string, form: string): string {
   const entry = catalogue()[key];
-  return typeof entry === "string" ? fill(entry, args) : key;
+  if (typeof entry !== "object") return entry ?? key;
+  const capital = form[0]!.toUpperCase() + form.slice(1);
+  return entry[form] || entry[capital] || entry["other"] || entry["Other"] || key;
 }
 
-/**
- * The text of a key for a number, {n}: the entry is an object of the forms of
- * CLDR, or there are keys that end with them ("js.new.one", "js.new.other").
- */
-export function plural(key: string, n: number): string {
-  const form = new Intl.PluralRules(language()).select(n);
-  const all = catalogue();
-  const entry = all[key];
-  const forms = typeof entry === "object" ? entry : undefined;
-  const pattern = forms?.[form] ?? all[`${key}.${form}`] ?? forms?.["other"] ?? all[`${key}.other`] ?? entry;
-  return typeof pattern === "string" ? fill(pattern, { n }) : `${number(n)} ${key}`;
+/** The text of a key, or the key where the page has none. {0}, {1} … stand for the arguments. */
+export function text(key: string, ...args: (string | number)[]): string {
+  return fill(pattern(key, "other"), args);
+}
+
+/** The text of a key for a number, which is {0} in it. */
+export function plural(key: string, n: number, ...args: (string | number)[]): string {
+  return fill(pattern(key, new Intl.PluralRules(language()).select(n)), [n, ...args]);
+}
+
+/** The time zone that times are shown in; undefined is the browser's. */
+export function zone(): { timeZone?: string } {
+  const timeZone = document.documentElement.dataset["zone"];
+  return timeZone ? { timeZone } : {};
 }
