@@ -2,6 +2,7 @@
 
 GO        ?= go
 PYTHON    ?= python3
+NPM       ?= npm
 CONFIG    ?= config.cfg
 FUZZTIME  ?= 60s
 TESTFLAGS ?=
@@ -24,19 +25,19 @@ LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test check bench fuzz soak generate clean \
-        tools-python tools-test vet format unit race cross e2e lint in-sync
+        tools-python tools-test assets types vet format unit race cross e2e lint in-sync
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-build: ## build bin/distro
+build: assets ## build bin/distro
 	@mkdir -p bin
 	$(BUILD) -o bin/distro ./cmd/distro
 
 run: tools-python build ## build and serve the examples: API on http://127.0.0.1:7000
 	bin/distro up --config $(CONFIG)
 
-test: tools-python tools-test format vet build cross unit race e2e ## all tests, in less than ten minutes
+test: tools-python tools-test format assets types vet build cross unit race e2e ## all tests, in less than ten minutes
 
 check: test lint in-sync ## all tests, linters, and whether generated files are in sync
 
@@ -58,15 +59,32 @@ generate: ## make the generated files again
 	$(GO) generate ./...
 
 clean: ## remove what was built
-	rm -rf bin dist
+	rm -rf bin dist web/node_modules
+	find web/dist -type f ! -name .gitkeep -delete
 
 # ---- parts of the targets above
 
 tools-python:
 	@command -v $(PYTHON) >/dev/null || { echo 'make: $(PYTHON) is missing: install Python 3.9 or newer' >&2; exit 1; }
 
-# What tests need beside Go and Python: strace, gcc for the race detector, and
-# Redis, PostgreSQL, RQ and Celery as the system packages them, the latter for the
+# The scripts of the dashboard, as bin/distro holds them. Who runs it needs no npm.
+assets:
+	@if command -v "$(NPM)" >/dev/null; then $(MAKE) -s web/dist/manifest.json; \
+	else echo 'make: npm is missing: the pages are built without scripts'; fi
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@cd web && "$(NPM)" ci --no-audit --no-fund --loglevel=error || \
+		{ echo 'make: npm could not fetch what the scripts need; "make NPM= build" builds without them' >&2; exit 1; }
+	@touch $@
+
+web/dist/manifest.json: web/node_modules/.package-lock.json $(wildcard web/src/* web/bundle/*)
+	cd web/bundle && $(GO) run . ..
+
+types: assets
+	web/node_modules/.bin/tsc -p web
+
+# What tests need beside Go and Python: strace, gcc for the race detector, npm and
+# a browser for the scripts of the dashboard, and Redis, PostgreSQL, RQ and Celery as the system packages them, the latter for the
 # system's own Python. PostgreSQL's package is kept from making and starting a
 # cluster: tests start their own.
 tools-test:
@@ -76,6 +94,8 @@ tools-test:
 	command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || missing="$$missing gcc libc6-dev"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing="$$missing postgresql"; \
+	command -v "$(NPM)" >/dev/null || missing="$$missing nodejs npm"; \
+	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
 	for package in rq celery; do \
 		/usr/bin/python3 -c "import $$package" 2>/dev/null || missing="$$missing python3-$$package"; \
 	done; \
@@ -90,7 +110,7 @@ tools-test:
 	status=$$?; $(SUDO) rm -f $$no_cluster; exit $$status
 
 format:
-	@files=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*')); \
+	@files=$$(gofmt -l $$(find . -name '*.go' -not -path './bin/*' -not -path '*/node_modules/*')); \
 	[ -z "$$files" ] || { echo "not formatted: $$files" >&2; exit 1; }
 
 vet:

@@ -192,7 +192,7 @@ func TestTheRootImportsTheStandardLibraryOnly(t *testing.T) {
 // testModules are the modules that only tests use.
 func testModules() []string {
 	return []string{
-		"github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/santhosh-tekuri/jsonschema/v6", "go.uber.org/goleak", "pgregory.net/rapid",
+		"github.com/chromedp/cdproto", "github.com/chromedp/chromedp", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "github.com/santhosh-tekuri/jsonschema/v6", "go.uber.org/goleak", "pgregory.net/rapid",
 	}
 }
 

@@ -47,7 +47,7 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		hidden := len(d.Name()) > 1 && (d.Name()[0] == '.' || d.Name()[0] == '_')
-		if d.IsDir() && (hidden || d.Name() == "testdata" || name == "bin") {
+		if d.IsDir() && (hidden || d.Name() == "testdata" || d.Name() == "node_modules" || name == "bin") {
 			return fs.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(name, ".go") {
