@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/dashboard"
@@ -60,6 +61,7 @@ type App struct {
 	history   *store.Store
 	recorder  *recorder.Recorder
 	sources   *recorder.Sources
+	artifacts *artifact.Store
 	metrics   *metrics.Metrics
 	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
@@ -106,6 +108,7 @@ func (a *App) open(ctx context.Context) error {
 	a.closers.add("queue", queue.close)
 	queue.Broker = a.metrics.Broker(queue.Broker)
 	a.queue = queue
+	a.artifacts = artifact.New(filepath.Join(cfg.DataDir, python.ArtifactsDir))
 	printed, err := a.openOutput(queue)
 	if err != nil {
 		return err
@@ -137,7 +140,7 @@ func (a *App) open(ctx context.Context) error {
 func (a *App) openScheduler(printed *output.Store) {
 	cfg := a.opts.Config
 	periodic := scheduler.Options{
-		Broker: a.queue, Output: printed, Artifacts: filepath.Join(cfg.DataDir, "artifacts"), Clock: broker.SystemClock(),
+		Broker: a.queue, Output: printed, Artifacts: a.artifacts, Clock: broker.SystemClock(),
 		Retention: cfg.Retention, MaxOutput: cfg.OutputSize, Logger: a.opts.Logger,
 		History: a.history, Keep: store.Retention{MaxAge: cfg.Retention, MaxRows: cfg.RetentionRows, MaxBytes: cfg.RetentionSize},
 	}
@@ -154,7 +157,7 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 		Broker: a.queue, Catalog: catalog, Output: printed, Arrivals: a.queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
-		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone, Commit: a.sources.Commit,
+		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone, Commit: a.sources.Commit, Artifacts: a.artifacts,
 	})
 	if err != nil {
 		return err
@@ -242,6 +245,7 @@ func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.
 	a.runners = runners
 	a.worker = worker.New(worker.Options{
 		Broker: queue, Redis: queue.redis, Runners: runners, Output: worker.Stored(printed), KillGrace: cfg.KillGrace,
+		Artifacts: a.artifacts, MaxArtifacts: cfg.MaxArtifacts,
 		Prefetch: runners.Isolation() == python.Pool, Logger: log,
 		Worker: distro.Worker{
 			Name: name, Host: host, PID: os.Getpid(),

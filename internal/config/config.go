@@ -45,11 +45,12 @@ type Config struct {
 	KillGrace    time.Duration
 	DrainTimeout time.Duration // 0: until the jobs end
 
-	JobTimeout time.Duration // of one attempt; distro.Forever: none
-	ResultTTL  time.Duration // 0: not kept; distro.Forever: always
-	JobMemory  int64         // bytes; 0: no limit
-	MaxOutput  int64         // bytes of a job
-	MaxBody    int64         // bytes of a request
+	JobTimeout   time.Duration // of one attempt; distro.Forever: none
+	ResultTTL    time.Duration // 0: not kept; distro.Forever: always
+	JobMemory    int64         // bytes; 0: no limit
+	MaxOutput    int64         // bytes of a job
+	MaxArtifacts int64         // bytes of files of an attempt; 0: no limit
+	MaxBody      int64         // bytes of a request
 
 	Listen          string // HOST:PORT
 	DashboardListen string // HOST:PORT

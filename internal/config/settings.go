@@ -75,7 +75,7 @@ func storage() []Setting {
 		value:   path("folder", true, func(c *Config) *string { return &c.DataDir }),
 	}, {
 		Name: "retention", initial: "30d",
-		Meaning: "how long the history and the output of a job are kept; 0 keeps them however old they are",
+		Meaning: "how long the history, the output and the files of a job are kept; 0 keeps them however old they are",
 		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.Retention }),
 	}, {
 		Name: "retention_rows", initial: "10000000",
@@ -133,6 +133,10 @@ func limits() []Setting {
 		Name: "max_output", initial: "100M",
 		Meaning: "output that is kept of a job",
 		value:   size(1<<10, 1<<40, false, func(c *Config) *int64 { return &c.MaxOutput }),
+	}, {
+		Name: "max_artifacts", initial: "1G",
+		Meaning: "files that are kept of an attempt which it left in `DISTRO_ARTIFACTS`: where they take more, the largest go; 0 sets no limit",
+		value:   size(1<<10, 1<<50, true, func(c *Config) *int64 { return &c.MaxArtifacts }),
 	}, {
 		Name: "max_body", initial: "32M",
 		Meaning: "largest body of a request",

@@ -40,6 +40,7 @@ const (
 	tellRerun   = "Without a body the call is that of the job, byte for byte, whatever became of it. Of a job that the queue has forgotten history knows the call, where its arguments are plain data and were short enough to be kept whole."
 	tellStream  = "An event `line` has a line of output as its data and the line's number as its id; a comment comes when nothing else came for 15 seconds; an event `end` has the job's status and closes the stream. A client that reconnects with `Last-Event-ID` goes on behind that line."
 	tellEvents  = "An event `hello` comes first and names the stream. Then come `jobs`, `overview` and `operations`, as the topics ask for them, and `resync` where what is shown has to be read anew; a comment comes when nothing else came for 15 seconds. A client that reconnects with `Last-Event-ID` goes on where it was."
+	tellFile    = "Sent as an attachment whatever it is; only a PNG, JPEG, GIF or WebP picture has a type that a browser shows. Parts can be asked for with `Range`."
 	tellQueue   = "limits it to one queue; default: all that are configured"
 )
 
@@ -100,12 +101,14 @@ func sends(contentType string) description {
 	}
 }
 
-func path(name string) description {
+func path(names ...string) description {
 	return func(schemas huma.Registry, op *huma.Operation) {
-		op.Parameters = append(op.Parameters, &huma.Param{
-			Name: name, In: "path", Required: true, Description: "percent-escaped",
-			Schema: schemas.Schema(reflect.TypeFor[string](), true, ""),
-		})
+		for _, name := range names {
+			op.Parameters = append(op.Parameters, &huma.Param{
+				Name: name, In: "path", Required: true, Description: "percent-escaped",
+				Schema: schemas.Schema(reflect.TypeFor[string](), true, ""),
+			})
+		}
 	}
 }
 

@@ -89,6 +89,9 @@ func (s *Server) table() []route {
 
 		{"GET", "/api/v1/jobs/{id}/attempts", read, typed("List the attempts of a job, the oldest first", s.listAttempts)},
 
+		{"GET", "/api/v1/jobs/{id}/artifacts", read, typed("List the files that a job left", s.listArtifacts)},
+		{"GET", "/api/v1/jobs/{id}/artifacts/{name...}", read, raw("Get a file that a job left", s.getArtifact, path("id", "name"), sends(plainFile), tells(tellFile))},
+
 		{"GET", "/api/v1/executions", read, typed("Search what ran, the newest first", s.listExecutions)},
 		{"GET", "/api/v1/executions/count", read, typed("Count what ran", s.countExecutions)},
 		{"GET", "/api/v1/series", read, typed("Get counts and times of what ran, for charts", s.listSeries)},
@@ -187,7 +190,7 @@ func (g *registrar) handle(r route, handler http.HandlerFunc) {
 	pattern := r.method + " " + r.path
 	g.server.mux.HandleFunc(pattern, handler)
 	g.server.access[pattern] = r.access
-	g.server.routes = append(g.server.routes, Route{r.method, strings.TrimSuffix(r.path, "{$}"), r.access == open, r.access == read})
+	g.server.routes = append(g.server.routes, Route{r.method, strings.TrimSuffix(r.described(), "{$}"), r.access == open, r.access == read})
 }
 
 const accessKey = "access"
@@ -250,6 +253,10 @@ func (r route) part(err error) string {
 	return "query"
 }
 
+// described is the path as a description writes it: it knows no wildcard that
+// takes slashes.
+func (r route) described() string { return strings.Replace(r.path, "...}", "}", 1) }
+
 // creates reports whether a request makes jobs whose IDs come of its
 // idempotency key.
 func (r route) creates() bool {
@@ -291,7 +298,7 @@ func raw(summary string, handler http.HandlerFunc, describe ...description) func
 }
 
 func (r route) operation(summary string) huma.Operation {
-	name := strings.TrimPrefix(strings.TrimPrefix(r.path, "/api/v1"), "/")
+	name := strings.TrimPrefix(strings.TrimPrefix(r.described(), "/api/v1"), "/")
 	tag, _, _ := strings.Cut(name, "/")
 	if !slices.ContainsFunc(tags(), func(t *huma.Tag) bool { return t.Name == tag }) {
 		tag = serverTag
@@ -304,7 +311,7 @@ func (r route) operation(summary string) huma.Operation {
 		Parameters:  parameters,
 		OperationID: strings.ToLower(r.method) + "-" + strings.NewReplacer("/", "-", "{", "", "}", "", ".", "-").Replace(name),
 		Method:      r.method,
-		Path:        r.path,
+		Path:        r.described(),
 		Summary:     summary,
 		Tags:        []string{tag},
 		Metadata:    map[string]any{accessKey: r.access},

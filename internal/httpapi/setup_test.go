@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/httpapi"
@@ -103,6 +104,8 @@ type bundle struct {
 	t       *testing.T
 	broker  broker.Broker
 	output  *output.Store
+	files   *artifact.Store
+	folder  string // of files
 	service *service.Service
 	api     *httpapi.Server
 }
@@ -129,9 +132,11 @@ func setupWith(t *testing.T, b broker.Broker, history service.History, change ..
 	if err != nil {
 		t.Fatal(err)
 	}
+	folder := t.TempDir()
+	files := artifact.New(folder)
 	svc, err := service.New(service.Options{
 		Broker: b, Catalog: testCatalog(), Output: out,
-		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour, History: history, Commit: func() string { return "c0ffee" },
+		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour, History: history, Commit: func() string { return "c0ffee" }, Artifacts: files,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +149,7 @@ func setupWith(t *testing.T, b broker.Broker, history service.History, change ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bundle{t: t, broker: b, output: out, service: svc, api: api}
+	return &bundle{t: t, broker: b, output: out, files: files, folder: folder, service: svc, api: api}
 }
 
 func withToken(o *httpapi.Options) { o.AuthToken = secret }

@@ -123,6 +123,21 @@ type LogMatches struct {
 	More  bool `json:"more" doc:"there are, or may be, more"`
 }
 
+// ArtifactList is what a job left.
+type ArtifactList struct {
+	Artifacts []Artifact `json:"artifacts" doc:"by attempt and name, at most 1000"`
+}
+
+// Artifact is a file that a job left in DISTRO_ARTIFACTS.
+type Artifact struct {
+	Name       string    `json:"name" doc:"with slashes, the attempt first" example:"2/screenshot.png"`
+	Attempt    int       `json:"attempt"`
+	Size       int64     `json:"size_bytes"`
+	ModifiedAt time.Time `json:"modified_at"`
+	Type       string    `json:"type" enum:"image/png,image/jpeg,image/gif,image/webp,application/octet-stream" doc:"of a picture by its name and its first bytes, else application/octet-stream"`
+	Image      bool      `json:"image" doc:"it is a picture that a browser shows"`
+}
+
 // LogEnd is the data of the event "end" that closes GET /jobs/{id}/log/stream.
 type LogEnd struct {
 	Status string `json:"status"`

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -20,7 +21,7 @@ type Call struct {
 	Attempt   int
 	Payload   distro.Payload
 	Timeout   time.Duration // distro.Forever: none
-	Artifacts string        // name of the folder for files the job leaves, below StateDir/artifacts
+	Artifacts string        // path of the folder for files the job leaves, below StateDir/artifacts; empty: they are dropped
 
 	// Serializer is what the worker takes all payloads for: json, pickle, or
 	// the dotted name of something with loads and dumps. Empty: Payload says.
@@ -57,6 +58,7 @@ type Attempt struct {
 	timer  *time.Timer        // until the kill that follows
 	// timeout is that of the function, or of the callback that runs.
 	timeout time.Duration
+	kept    bool // the job left files, which stand in the folder for them
 }
 
 type stopOrder struct {
@@ -117,9 +119,49 @@ func (a *Attempt) Run(ctx context.Context) distro.Result {
 	default:
 		a.outlive(p)
 		a.release(p)
+		a.salvage(p)
 		a.runners.ended(p)
 	}
 	return a.result
+}
+
+// Kept reports whether the attempt left files, which are in the folder of
+// Call.Artifacts now. It is known when Run has returned.
+func (a *Attempt) Kept() bool { return a.kept }
+
+// salvage keeps the files of a process that was ended before it could keep them
+// itself: what led to its end may be among them. Nothing that writes there lives
+// any more.
+func (a *Attempt) salvage(p *runner) {
+	left := p.scratch.Artifacts
+	if a.kept || a.call.Artifacts == "" || left == "" || untouched(left) {
+		return
+	}
+	info, err := os.Lstat(left)
+	if err != nil || !info.IsDir() { // the job has put something else in its place
+		return
+	}
+	folder := a.folder()
+	err = removeAll(folder) // of a deleted job that had this ID
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(folder), 0o700)
+	}
+	if err == nil {
+		err = os.Rename(left, folder)
+	}
+	if err != nil {
+		a.output(true, fmt.Appendf(nil, "distro: files left in DISTRO_ARTIFACTS are lost: %v\n", err))
+		return
+	}
+	a.kept = true
+}
+
+// folder is where the files that the attempt leaves are to be; empty: nowhere.
+func (a *Attempt) folder() string {
+	if a.call.Artifacts == "" {
+		return ""
+	}
+	return filepath.Join(a.runners.artifacts(), a.call.Artifacts)
 }
 
 // hand gives the call to a process. A pooled process may decline because a
@@ -165,7 +207,7 @@ func (a *Attempt) header() jobHeader {
 		ID: a.call.JobID, Queue: a.call.Queue, Attempt: a.call.Attempt, Worker: a.call.Worker,
 		Serializer: builtIn(cmp.Or(a.call.Serializer, a.call.Payload.Serializer)),
 		Timeout:    inSeconds(a.call.Timeout),
-		Artifacts:  filepath.Join(a.runners.artifacts(), a.call.Artifacts),
+		Artifacts:  a.folder(),
 		Asked:      a.call.Asked,
 		Redis:      a.call.Redis,
 		OnSuccess:  callback(a.call.OnSuccess),
@@ -323,6 +365,7 @@ func (a *Attempt) take(p *runner, f *frame) (serves bool) {
 		return false
 	}
 	a.runners.source.learned(h.Sources)
+	a.kept = h.Artifacts
 	a.result.PeakMemory = h.MaxRSS
 	a.result.CPUTime = time.Duration(h.CPU) * time.Microsecond
 	serves = a.runners.Isolation() == Pool && h.Retire == "" && a.kind == ""

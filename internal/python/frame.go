@@ -72,6 +72,7 @@ type resultHeader struct {
 	CPU       int64    `json:"cpu_us"` // microseconds
 	Retire    string   `json:"retire"`
 	Sources   []string `json:"sources"`
+	Artifacts bool     `json:"artifacts"`
 	Again     *struct {
 		Delay float64 `json:"delay"` // seconds
 		Front bool    `json:"front"`

@@ -147,6 +147,78 @@ func TestFilesAJobLeavesAreKept(t *testing.T) {
 	}
 }
 
+func TestFilesOfAJobThatWasEndedAreKept(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []python.Isolation{python.Fork, python.Pool, python.Spawn} {
+		var state string
+		b := setup(t, func(o *python.Options) { o.Isolation, state = isolation, o.StateDir })
+		b.write("a.py", `import os, signal, time
+def leave(name):
+    with open(os.path.join(os.environ['DISTRO_ARTIFACTS'], name), 'w') as file:
+        file.write('kept')
+def stays():
+    leave('shot.png')
+    print('left', flush=True)
+    time.sleep(600)
+def exits():
+    leave('shot.png')
+    os._exit(3)
+def swaps():
+    os.rmdir(os.environ['DISTRO_ARTIFACTS'])
+    os.symlink('/etc', os.environ['DISTRO_ARTIFACTS'])
+    os._exit(3)
+def fine():
+    pass
+`)
+		left := make(chan struct{})
+		a := b.start("a.stays", "", time.Minute, func(bool, []byte) { close(left) })
+		<-left
+		a.Stop(distro.FailureStopped, 0)
+		<-a.Done()
+		if text, err := os.ReadFile(filepath.Join(state, "artifacts", "a1", "shot.png")); err != nil || string(text) != "kept" || !a.Kept() {
+			t.Errorf("%s: stopped: %q, %v", isolation, text, err)
+		}
+		if r, _ := b.run("a.exits", ""); r.Failure == nil || r.Failure.ExitCode != 3 {
+			t.Errorf("%s: %+v", isolation, r.Failure)
+		}
+		if _, err := os.Stat(filepath.Join(state, "artifacts", "a2", "shot.png")); err != nil {
+			t.Errorf("%s: exited: %v", isolation, err)
+		}
+		b.run("a.swaps", "")
+		b.run("a.fine", "")
+		for _, name := range []string{"a3", "a4"} {
+			if info, err := os.Lstat(filepath.Join(state, "artifacts", name)); err == nil {
+				t.Errorf("%s: %s: %v", isolation, name, info.Mode())
+			}
+		}
+		if _, err := os.Stat("/etc/passwd"); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestFilesThatNobodyIsToSeeAreDropped(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []python.Isolation{python.Fork, python.Pool} {
+		var state string
+		b := setup(t, func(o *python.Options) { o.Isolation, state = isolation, o.StateDir })
+		b.write("a.py", "import os\ndef f(end=False):\n    before = os.listdir(os.environ['DISTRO_ARTIFACTS'])\n    open(os.path.join(os.environ['DISTRO_ARTIFACTS'], 'x'), 'w').close()\n    if end:\n        os._exit(1)\n    return before\n")
+		for _, args := range []string{"[], {}", "[true], {}", "[], {}"} {
+			a := begin(t, b.runners, python.Call{
+				JobID: "j", Queue: "default", Worker: "w", Attempt: 1, Timeout: distro.Forever,
+				Payload: distro.Payload{Serializer: distro.SerializerJSON, Data: []byte(`["a.f", null, ` + args + `]`)},
+			}, func(bool, []byte) {})
+			<-a.Done()
+			if r := a.Result(); a.Kept() || r.Outcome == distro.OutcomeFinished && r.View.Text != "[]" {
+				t.Errorf("%s: %s: kept %t, %q, %+v", isolation, args, a.Kept(), r.View.Text, r.Failure)
+			}
+		}
+		if kept, err := os.ReadDir(filepath.Join(state, "artifacts")); err != nil || len(kept) != 0 {
+			t.Errorf("%s: %v, %v", isolation, kept, err)
+		}
+	}
+}
+
 func TestAPicklePayloadRuns(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)

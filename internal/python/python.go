@@ -125,8 +125,11 @@ func New(opts Options) (*Runners, error) {
 	return r, err
 }
 
-// artifacts is where folders of files that jobs left are kept, by attempt.
-func (r *Runners) artifacts() string { return filepath.Join(r.opts.StateDir, "artifacts") }
+// ArtifactsDir is the folder below StateDir where the files that jobs left are
+// kept, in folders that Call.Artifacts names.
+const ArtifactsDir = "artifacts"
+
+func (r *Runners) artifacts() string { return filepath.Join(r.opts.StateDir, ArtifactsDir) }
 
 // Isolation returns what jobs really get: Spawn where Fork was asked for and
 // cannot be had.

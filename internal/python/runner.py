@@ -525,7 +525,8 @@ class Runner:
                 stream.flush()
             except BaseException:
                 pass
-        self.keep_artifacts(job["artifacts"])
+        if self.keep_artifacts(job["artifacts"]):
+            header["artifacts"] = True
         if self.state:
             self.now.end()
         return header, data
@@ -539,18 +540,26 @@ class Runner:
         return True
 
     def keep_artifacts(self, folder):
-        """Moves what the job left for people to a folder of the job. The common
-        job leaves nothing and must not pay for a folder."""
+        """Moves what the job left for people to a folder of the job, or drops it
+        where nobody is to see it. Returns whether there was any to keep. The
+        common job leaves nothing and must not pay for a folder."""
         try:
-            if self.artifacts.used():
-                if os.path.exists(folder):  # of a deleted job that had this id
-                    import shutil
+            if not self.artifacts.used():
+                return False
+            import shutil
 
+            if not folder:
+                shutil.rmtree(self.artifacts.path)
+            else:
+                if os.path.lexists(folder):  # of a deleted job that had this id
                     shutil.rmtree(folder)
+                os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
                 os.rename(self.artifacts.path, folder)
-                os.mkdir(self.artifacts.path, 0o700)
+            os.mkdir(self.artifacts.path, 0o700)
+            return bool(folder)
         except OSError as error:
             print("distro: files left in DISTRO_ARTIFACTS are lost: %s" % error, file=sys.__stderr__, flush=True)
+            return False
 
     def wear(self, header):
         """Adds what the job cost. Returns why this process ends, or None."""

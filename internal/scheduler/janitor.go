@@ -2,11 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -80,8 +75,10 @@ func (s *Scheduler) prune(ctx context.Context) {
 		if removed == pruneLimit {
 			continue
 		}
-		if err := s.pruneArtifacts(ctx); err != nil {
-			s.opts.Logger.Error("old artifacts cannot be deleted", "reason", err)
+		if s.opts.Artifacts != nil {
+			if err := s.opts.Artifacts.Prune(ctx, s.opts.Clock.Now().Add(-s.opts.Retention)); err != nil {
+				s.opts.Logger.Error("old artifacts cannot be deleted", "reason", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -89,30 +86,4 @@ func (s *Scheduler) prune(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
-}
-
-// pruneArtifacts deletes the folders of files that jobs left longer than
-// Retention ago.
-func (s *Scheduler) pruneArtifacts(ctx context.Context) error {
-	if s.opts.Artifacts == "" {
-		return nil
-	}
-	entries, err := os.ReadDir(s.opts.Artifacts)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // no job has run yet
-	}
-	if err != nil {
-		return fmt.Errorf("list artifacts: %w", err)
-	}
-	before := s.opts.Clock.Now().Add(-s.opts.Retention)
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if ctx.Err() != nil || err != nil || info.ModTime().After(before) {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(s.opts.Artifacts, entry.Name())); err != nil {
-			return fmt.Errorf("delete artifacts: %w", err)
-		}
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/store"
@@ -19,7 +20,7 @@ type Options struct {
 	Broker    broker.Broker
 	Output    *output.Store // nil: there is none to prune, nor artifacts
 	Clock     broker.Clock
-	Artifacts string          // folder of the files that jobs left; empty: none
+	Artifacts *artifact.Store // files that jobs left; nil: there are none
 	Retention time.Duration   // how long these and the output of a job are kept after the last change; 0: for ever
 	MaxOutput int64           // bytes that the output of all jobs may take; 0: no limit
 	History   History         // nil: there is none to trim

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
@@ -109,7 +110,7 @@ func TestOldArtifactsAreDeleted(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- scheduler.New(scheduler.Options{
-			Broker: &due{sooner: make(chan struct{})}, Output: printed, Artifacts: dir, Clock: clock{}, Retention: time.Hour,
+			Broker: &due{sooner: make(chan struct{})}, Output: printed, Artifacts: artifact.New(dir), Clock: clock{}, Retention: time.Hour,
 		}).Run(ctx)
 	}()
 	tick := time.NewTicker(time.Millisecond)

@@ -278,13 +278,10 @@ func (s *Service) conflict(ctx context.Context, action broker.Action, id string)
 	return distro.Errorf(distro.CodeConflict, "job %.128q is %s: %s", id, job.Status, allowed[action])
 }
 
-// Delete deletes a job that is not started, with its result and output.
+// Delete deletes a job that is not started, with its result, output and files.
 func (s *Service) Delete(ctx context.Context, id string) error {
 	if err := s.act(ctx, broker.ActionDelete, id); err != nil {
 		return err
 	}
-	if err := s.opts.Output.Delete(id); err != nil {
-		return fmt.Errorf("delete output of job %q: %w", id, err)
-	}
-	return nil
+	return s.forget(id)
 }

@@ -352,7 +352,7 @@ func (s *Service) actOnStep(ctx context.Context, o *store.Operation, ids []strin
 	}
 	for i, err := range results {
 		if err == nil && o.Action == string(broker.ActionDelete) {
-			err = s.opts.Output.Delete(ids[i])
+			err = s.forget(ids[i])
 		}
 		switch {
 		case err == nil:

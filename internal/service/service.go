@@ -35,10 +35,11 @@ type Options struct {
 	Output  Output
 	Queues  []string // names accepted, highest priority first
 
-	History History          // what ran; nil: nothing is remembered
-	Behind  func() time.Time // since when history lacks what happens; nil: it never does
-	Commit  func() string    // what is checked out in modules_path, empty: nothing; nil: not known
-	Zone    *time.Location   // of days and times in searches; default UTC
+	Artifacts Artifacts        // files that jobs left; nil: there are none
+	History   History          // what ran; nil: nothing is remembered
+	Behind    func() time.Time // since when history lacks what happens; nil: it never does
+	Commit    func() string    // what is checked out in modules_path, empty: nothing; nil: not known
+	Zone      *time.Location   // of days and times in searches; default UTC
 
 	Arrivals      Arrivals         // nil: all output is in Output as soon as it is printed
 	Retries       int              // of jobs whose request names none

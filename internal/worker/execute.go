@@ -2,14 +2,12 @@ package worker
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/python"
 )
@@ -39,7 +37,7 @@ func (l *loop) attempt(t *task, w Printer) *python.Attempt {
 func (l *loop) call(job *distro.Job) python.Call {
 	call := python.Call{
 		JobID: job.ID, Queue: job.Queue, Worker: l.Worker.Name, Attempt: job.Attempt, Asked: job.Asked,
-		Payload: job.Payload, Serializer: l.Serializer, Timeout: job.Timeout, Artifacts: artifactsOf(job),
+		Payload: job.Payload, Serializer: l.Serializer, Timeout: job.Timeout, Artifacts: l.artifactsOf(job),
 		OnSuccess: job.OnSuccess, OnFailure: job.OnFailure,
 	}
 	if l.Redis != nil {
@@ -69,6 +67,9 @@ func (l *loop) execute(ctx context.Context, t *task, w Printer) {
 	}
 	l.Logger.Debug("job begins", "job_id", job.ID, "function", job.Function, "queue", job.Queue, "attempt", job.Attempt)
 	t.result = t.attempt.Run(ctx)
+	if t.attempt.Kept() {
+		l.fit(job.ID, l.artifactsOf(job), note)
+	}
 	f := t.result.Failure
 	if f == nil {
 		l.Logger.Debug("job ended", "job_id", job.ID, "duration", t.result.EndedAt.Sub(t.result.StartedAt))
@@ -87,11 +88,19 @@ func (l *loop) execute(ctx context.Context, t *task, w Printer) {
 // ended does not change by it.
 func (l *loop) afterStop(ctx context.Context, t *task, w Printer) {
 	call := l.call(&t.job)
-	call.Stopped, call.Artifacts = t.job.OnStopped, call.Artifacts+"-stopped"
+	call.Stopped = t.job.OnStopped
+	if call.Artifacts != "" {
+		call.Artifacts = artifact.AfterStop(call.Artifacts)
+	}
+	note := func(format string, args ...any) { _ = w.Note(fmt.Sprintf(format, args...)) }
 	a := l.Runners.Attempt(call, printTo(w))
 	l.slots.afterStop(ctx, t, a)
-	if f := a.Run(ctx).Failure; f != nil {
-		explain(func(format string, args ...any) { _ = w.Note(fmt.Sprintf(format, args...)) }, t.job.Attempt, f)
+	f := a.Run(ctx).Failure
+	if a.Kept() {
+		l.fit(t.job.ID, call.Artifacts, note)
+	}
+	if f != nil {
+		explain(note, t.job.Attempt, f)
 		l.Logger.Warn("the function to call when a job is stopped did not finish", "job_id", t.job.ID,
 			"function", t.job.OnStopped.Name, "kind", f.Kind, "reason", f.Message)
 	}
@@ -108,9 +117,29 @@ func explain(note func(string, ...any), attempt int, f *distro.Failure) {
 	}
 }
 
-// artifactsOf is the folder of the files that an attempt leaves: nothing of a
-// foreign job ID reaches a path.
-func artifactsOf(job *distro.Job) string {
-	sum := sha256.Sum256([]byte(job.ID))
-	return hex.EncodeToString(sum[:16]) + "-" + strconv.Itoa(job.Attempt)
+// artifactsOf is the folder of the files that an attempt leaves; empty: nobody
+// is to see them.
+func (l *loop) artifactsOf(job *distro.Job) string {
+	if l.Artifacts == nil {
+		return ""
+	}
+	return artifact.Folder(job.ID, job.Attempt)
+}
+
+// fit makes what an attempt left fit into what it may leave, and says so in its
+// output.
+func (l *loop) fit(jobID, folder string, note func(string, ...any)) {
+	if l.MaxArtifacts <= 0 {
+		return
+	}
+	dropped, err := l.Artifacts.Fit(folder, l.MaxArtifacts)
+	switch {
+	case err != nil:
+		l.Logger.Error("what a job left cannot be made to fit", "job_id", jobID, "reason", err)
+	case dropped.All:
+		note("the files left in DISTRO_ARTIFACTS are not kept: they are too many or lie too deep")
+	case dropped.Files > 0:
+		note("of the files left in DISTRO_ARTIFACTS the largest are not kept (%d, of %d bytes): max_artifacts allows %d bytes",
+			dropped.Files, dropped.Bytes, l.MaxArtifacts)
+	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/python"
 )
@@ -33,6 +34,9 @@ type Options struct {
 	// order of priority, Slots, Isolation, Python, Version.
 	Worker    distro.Worker
 	KillGrace time.Duration // between asking a job to stop and killing it
+
+	Artifacts    *artifact.Store // files that jobs leave are kept there, where Runners keep them; nil: they are dropped
+	MaxArtifacts int64           // bytes that an attempt may leave; 0: no limit
 
 	Serializer string        // of all payloads, as python.Call has it; default: what each payload says
 	Redis      func() string // URL of the Redis that is the queue, for jobs; nil: it is none

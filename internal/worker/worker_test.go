@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/artifact"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/output"
@@ -49,6 +51,12 @@ def stay(ready):
     open(ready, "w").close()
     time.sleep(600)
 
+def leave(name, size):
+    with open(os.path.join(os.environ["DISTRO_ARTIFACTS"], name), "w") as file:
+        file.write("x" * size)
+    with open(os.path.join(os.environ["DISTRO_ARTIFACTS"], "small"), "w") as file:
+        file.write("x")
+
 def ignore(ready):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     stay(ready)
@@ -62,6 +70,7 @@ type bundle struct {
 	queue  *sqlitebroker.Broker
 	flaky  *flaky
 	output *output.Store
+	files  *artifact.Store
 	drain  context.CancelFunc // first signal
 	kill   context.CancelFunc // second signal
 	ended  chan struct{}
@@ -135,7 +144,9 @@ func setup(t *testing.T, isolation python.Isolation, slots int, change ...func(*
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.files = artifact.New(filepath.Join(state, python.ArtifactsDir))
 	opts := worker.Options{
+		Artifacts: b.files, MaxArtifacts: 1000,
 		Broker: b.flaky, Runners: runners, Output: worker.Stored(b.output), KillGrace: 100 * time.Millisecond, Prefetch: isolation == python.Pool,
 		Worker: distro.Worker{Name: "tester", Queues: []string{"high", "default"}, Slots: slots},
 	}
@@ -259,6 +270,32 @@ func TestAFailingJobRunsOnceMoreForEachRetry(t *testing.T) {
 	}
 	if tracebacks != 3 {
 		t.Errorf("%d tracebacks in the output: %+v", tracebacks, page.Lines)
+	}
+}
+
+func TestWhatAnAttemptLeavesIsKeptAsFarAsItMayLeaveIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t, python.Pool, 1)
+	b.enqueue("fits", "leave", `"big", 999`, nil)
+	b.enqueue("too-much", "leave", `"big", 1000`, nil)
+	b.reach("too-much", distro.StatusFinished)
+	for id, want := range map[string]string{"fits": "1/big 1/small", "too-much": "1/small"} {
+		files, err := b.files.List(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, f := range files {
+			names = append(names, f.Name)
+		}
+		page, err := b.output.Read(t.Context(), id, 1, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := len(page.Lines) == 1 && strings.Contains(page.Lines[0].Text, "of the files left in DISTRO_ARTIFACTS the largest are not kept (1, of 1000 bytes)")
+		if got := strings.Join(names, " "); got != want || told != (id == "too-much") {
+			t.Errorf("%s: %s, want %s; output %+v", id, got, want, page.Lines)
+		}
 	}
 }
 
