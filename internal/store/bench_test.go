@@ -43,7 +43,7 @@ func BenchmarkMillion(b *testing.B) {
 				b.ReportMetric(float64(total)/time.Since(start).Seconds(), "executions/s")
 			}
 			say("VmHWM after recording: %d MB", peak()>>20)
-			for _, q := range w.questions() {
+			for _, q := range slices.Concat(w.questions(), w.beginnings()) {
 				measure(b, s, q, 150)
 			}
 			b.ReportMetric(float64(peak()>>20), "VmHWM-MB")
@@ -122,24 +122,28 @@ type question struct {
 	filter func(r *rand.Rand) store.Filter
 }
 
+// function is one of those that ran, the busy ones more often.
+func (w *world) function(r *rand.Rand) store.Functions {
+	n := int(60 * math.Pow(r.Float64(), 2))
+	return store.Functions{fmt.Sprintf("fiscal.modulo%d.funcao%d", n%12, n)}
+}
+
+// window is an hour to three days.
+func (w *world) window(r *rand.Rand) store.Started {
+	from := epoch().Add(time.Duration(r.IntN(25*24)) * time.Hour)
+	return store.Started{From: from, To: from.Add(time.Duration(1+r.IntN(72)) * time.Hour)}
+}
+
 func (w *world) questions() []question {
-	function := func(r *rand.Rand) store.Functions {
-		n := int(60 * math.Pow(r.Float64(), 2))
-		return store.Functions{fmt.Sprintf("fiscal.modulo%d.funcao%d", n%12, n)}
-	}
 	failed := store.States{distro.ExecutionFailed}
-	window := func(r *rand.Rand) store.Started {
-		from := epoch().Add(time.Duration(r.IntN(25*24)) * time.Hour)
-		return store.Started{From: from, To: from.Add(time.Duration(1+r.IntN(72)) * time.Hour)}
-	}
 	is := func(f store.Filter) func(*rand.Rand) store.Filter { return func(*rand.Rand) store.Filter { return f } }
 	return []question{
 		{"list", is(nil)},
-		{"function-state-time", func(r *rand.Rand) store.Filter { return store.And{function(r), failed, window(r)} }},
+		{"function-state-time", func(r *rand.Rand) store.Filter { return store.And{w.function(r), failed, w.window(r)} }},
 		{"function-finished-time", func(r *rand.Rand) store.Filter {
-			return store.And{function(r), store.States{distro.ExecutionFinished}, window(r)}
+			return store.And{w.function(r), store.States{distro.ExecutionFinished}, w.window(r)}
 		}},
-		{"function", func(r *rand.Rand) store.Filter { return function(r) }},
+		{"function", func(r *rand.Rand) store.Filter { return w.function(r) }},
 		{"module", func(r *rand.Rand) store.Filter { return store.Functions{"fiscal.modulo" + strconv.Itoa(r.IntN(12))} }},
 		{"queue-failed", is(store.And{store.Queues{"high"}, failed})},
 		{"worker", func(r *rand.Rand) store.Filter { return store.Workers{"rpa-" + strconv.Itoa(r.IntN(20))} }},
@@ -159,16 +163,46 @@ func (w *world) questions() []question {
 		}},
 		{"argument-none", is(store.Arguments{Words: "inexistente"})},
 		{"argument-not", is(store.Not{Filter: store.Arguments{Words: "acme"}})},
-		{"argument-function-failed", func(r *rand.Rand) store.Filter { return store.And{function(r), failed, store.Arguments{Words: "acme"}} }},
-		{"argument-time", func(r *rand.Rand) store.Filter { return store.And{window(r), store.Arguments{Words: "acme"}} }},
+		{"argument-function-failed", func(r *rand.Rand) store.Filter {
+			return store.And{w.function(r), failed, store.Arguments{Words: "acme"}}
+		}},
+		{"argument-time", func(r *rand.Rand) store.Filter { return store.And{w.window(r), store.Arguments{Words: "acme"}} }},
 		{"argument-or", func(r *rand.Rand) store.Filter {
-			return store.Or{store.Arguments{Words: "acme"}, store.ErrorText{Words: "timeout"}, function(r)}
+			return store.Or{store.Arguments{Words: "acme"}, store.ErrorText{Words: "timeout"}, w.function(r)}
 		}},
 		{"error-frequent", is(store.ErrorText{Words: "timeout", Prefix: true})},
 		{"error-unique", func(r *rand.Rand) store.Filter { return store.ErrorText{Words: strconv.Itoa(r.IntN(w.total))} }},
 		{"error-rare-argument", func(r *rand.Rand) store.Filter {
 			return store.And{store.ErrorText{Words: "valueerror pagina " + strconv.Itoa(r.IntN(50))}, store.Arguments{Words: "acme"}}
 		}},
+	}
+}
+
+// beginnings are questions for words that may go on, as people type them without
+// quotes, where very many executions have them.
+func (w *world) beginnings() []question {
+	is := func(f store.Filter) func(*rand.Rand) store.Filter { return func(*rand.Rand) store.Filter { return f } }
+	arguments := func(words string) store.Filter { return store.Arguments{Words: words, Prefix: true} }
+	// What a word without a field asks for.
+	anywhere := func(words string) store.Filter {
+		return store.Or{arguments(words), store.ErrorText{Words: words, Prefix: true}}
+	}
+	failed := store.States{distro.ExecutionFailed}
+	return []question{
+		{"prefix-frequent", is(arguments("acme"))},
+		{"prefix-everywhere", is(arguments("mes"))},
+		{"prefix-two-words", is(arguments("nota acme"))},
+		{"prefix-digit", func(r *rand.Rand) store.Filter { return arguments(strconv.Itoa(r.IntN(10))) }},
+		{"prefix-rare-digits", func(r *rand.Rand) store.Filter { return arguments(fmt.Sprintf("%04d", r.IntN(w.total/1000))) }},
+		{"prefix-not", is(store.Not{Filter: arguments("acme")})},
+		{"prefix-anywhere", is(anywhere("acme"))},
+		{"prefix-failed", is(store.And{failed, anywhere("acme")})},
+		{"prefix-failed-two", is(store.And{failed, anywhere("acme"), anywhere("mes")})},
+		{"prefix-failed-digit", func(r *rand.Rand) store.Filter { return store.And{failed, anywhere(strconv.Itoa(r.IntN(10)))} }},
+		{"prefix-function", func(r *rand.Rand) store.Filter { return store.And{w.function(r), anywhere("acme")} }},
+		{"prefix-function-failed", func(r *rand.Rand) store.Filter { return store.And{w.function(r), failed, anywhere("acme")} }},
+		{"prefix-time", func(r *rand.Rand) store.Filter { return store.And{w.window(r), anywhere("acme")} }},
+		{"prefix-time-failed", func(r *rand.Rand) store.Filter { return store.And{w.window(r), failed, anywhere("acme")} }},
 	}
 }
 
