@@ -25,6 +25,9 @@ type Options struct {
 	Timeout    time.Duration // of one transaction or query; default: 15 s
 	MaxBytes   int64         // SQLite: the file grows to this size at most; default: what the disk holds
 
+	// Functions are what SQLite's statements that read may call, by name.
+	Functions map[string]Function
+
 	// Observe hears how long each query ("read") and each transaction ("write")
 	// took, the wait for its turn included. Default: nobody does.
 	Observe func(operation string, took time.Duration, err error)
@@ -41,6 +44,13 @@ func (o Options) withDefaults() Options {
 		o.Observe = func(string, time.Duration, error) {}
 	}
 	return o
+}
+
+// Function is one that statements call to ask something of texts; it answers the
+// same for the same ones.
+type Function struct {
+	Arity int32 // how many texts it is asked of
+	Call  func(texts []string) bool
 }
 
 // DB is an open database. Its methods may be called at once.

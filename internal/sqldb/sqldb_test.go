@@ -208,6 +208,39 @@ func TestAFileIsForItsOwnerOnly(t *testing.T) {
 	}
 }
 
+func TestStatementsThatReadCallFunctionsOfTheirOwnDatabase(t *testing.T) {
+	t.Parallel()
+	opened := func(functions map[string]sqldb.Function) *sqldb.DB {
+		d, err := sqldb.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "own.db"), sqldb.Options{Migrations: migrations(1), Functions: functions})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return d
+	}
+	with := opened(map[string]sqldb.Function{
+		"within": {Arity: 2, Call: func(texts []string) bool { return strings.Contains(texts[0], texts[1]) }},
+	})
+	for text, want := range map[string]bool{
+		"within('abcé', 'bcé')": true, "within('abc', 'x')": false, "within(NULL, '')": true, "within(7, '7')": false,
+	} {
+		var got bool
+		if err := with.Row(t.Context(), "SELECT "+text, nil, &got); err != nil || got != want {
+			t.Errorf("%s: %v, %v, want %v", text, got, err, want)
+		}
+	}
+	if err := with.Row(t.Context(), "SELECT within('a')", nil, new(bool)); err == nil {
+		t.Error("a function of two texts was called with one")
+	}
+	if err := opened(nil).Row(t.Context(), "SELECT within('a', 'a')", nil, new(bool)); err == nil {
+		t.Error("another database has the function")
+	}
+}
+
 func TestFaultsAreTold(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net/url"
@@ -50,10 +51,11 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	read, err := sql.Open("sqlite", sqliteSource(path, "ro", "cache_size(-8000)"))
+	c, err := newCalling(sqliteSource(path, "ro", "cache_size(-8000)"), opts.Functions)
 	if err != nil {
 		return nil, errors.Join(err, w.close())
 	}
+	read := sql.OpenDB(c)
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	if err := read.PingContext(ctx); err != nil {
@@ -75,6 +77,44 @@ func sqliteSource(path, mode string, pragmas ...string) string {
 	u := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"mode": {mode}, "_pragma": pragmas}.Encode()}
 	return u.String()
 }
+
+// calling opens connections on which statements may call functions of ours,
+// which no other connection of the process knows.
+type calling struct {
+	driver *sqlite.Driver
+	source string
+}
+
+func newCalling(source string, functions map[string]Function) (*calling, error) {
+	c := &calling{driver: &sqlite.Driver{}, source: source}
+	for name, f := range functions {
+		err := c.driver.RegisterDeterministicScalarFunction(name, f.Arity, f.ofValues)
+		if err != nil {
+			return nil, fmt.Errorf("register function %s: %w", name, err)
+		}
+	}
+	return c, nil
+}
+
+// ofValues is f as the driver calls it. What is no text counts as an empty one.
+func (f Function) ofValues(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+	texts := make([]string, len(args))
+	for i, a := range args {
+		texts[i], _ = a.(string)
+	}
+	return f.Call(texts), nil
+}
+
+// Connect opens a connection.
+func (c *calling) Connect(ctx context.Context) (driver.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return c.driver.Open(c.source)
+}
+
+// Driver is what opens connections.
+func (c *calling) Driver() driver.Driver { return c.driver }
 
 // writing are the settings of connections that write. A commit waits for the
 // disk only where it is asked to: see pinned.transact.
