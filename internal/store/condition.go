@@ -146,21 +146,24 @@ func (c duration) sql(b *builder) string {
 	return negated(c.not) + "(e.took >= " + b.arg(c.from) + " AND e.took <= " + b.arg(c.to) + ")"
 }
 
-// sql asks for the words of one execution after the other, which takes SQLite
-// long: in a window it finds all that hold them first. PostgreSQL is asked for a
-// scalar, so that it does not.
+// sql asks for the words of one execution after the other. SQLite's index of
+// words takes long to answer that: there a function of ours looks for them in the
+// texts themselves, or in a window all that hold them are found first, unless one
+// may go on. PostgreSQL is asked for a scalar, so that it does not find all.
 func (c holds) sql(b *builder) string {
-	question := b.arg(b.dialect.question(c.terms))
-	switch {
-	case b.dialect.engine == sqldb.Postgres:
-		return negated(c.not) + "COALESCE((SELECT w.words @@ CAST(" + question + "::TEXT AS TSQUERY) FROM " + c.table +
+	if b.dialect.engine == sqldb.Postgres {
+		return negated(c.not) + "COALESCE((SELECT w.words @@ CAST(" + b.arg(b.dialect.question(c.terms)) + "::TEXT AS TSQUERY) FROM " + c.table +
 			" w WHERE w.id = e.id), FALSE)"
-	case b.window != nil:
-		return "e.id " + negated(c.not) + "IN (SELECT w.rowid FROM " + c.table + " w WHERE w." + c.table + " MATCH " + question +
-			" AND w.rowid >= " + b.arg(b.window.from) + " AND w.rowid < " + b.arg(b.window.to) + ")"
-	default:
-		return negated(c.not) + "EXISTS (SELECT 1 FROM " + c.table + " w WHERE w." + c.table + " MATCH " + question + " AND w.rowid = e.id)"
 	}
+	if _, last := c.parted(); last == nil && b.window != nil {
+		return "e.id " + negated(c.not) + "IN (SELECT w.rowid FROM " + c.table + " w WHERE w." + c.table + " MATCH " +
+			b.arg(b.dialect.question(c.terms)) + " AND w.rowid >= " + b.arg(b.window.from) + " AND w.rowid < " + b.arg(b.window.to) + ")"
+	}
+	call := argumentsHold + "(e.arguments, "
+	if c.table == errorTable {
+		call = errorHolds + "(e.type, e.message, "
+	}
+	return negated(c.not) + call + b.arg(writeTerms(c.terms)) + ")"
 }
 
 // compile turns a filter into a condition.

@@ -69,7 +69,8 @@ func (d dialect) document(words []string) string {
 // term is one word that is looked for.
 type term struct {
 	word   string
-	prefix bool // any word that begins with it
+	prefix bool     // any word that begins with it
+	known  []string // which words these are, where it is known
 }
 
 // question asks for documents that hold every one of terms.
@@ -77,6 +78,8 @@ func (d dialect) question(terms []term) string {
 	var parts []string
 	for _, t := range terms {
 		switch {
+		case len(t.known) > 0:
+			parts = append(parts, `("`+strings.Join(t.known, `" OR "`)+`")`)
 		case d.engine != sqldb.Postgres && t.prefix:
 			parts = append(parts, `"`+t.word+`" *`)
 		case d.engine != sqldb.Postgres:

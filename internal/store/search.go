@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 // How a search goes about it. What is asked for is first taken apart into
@@ -18,21 +16,22 @@ import (
 //
 //   - If an index says that few executions can be meant at all, they are read
 //     and sorted.
-//   - If words are asked for, the index of words is walked. PostgreSQL's has no
-//     order: there the newest executions are looked at one by one, which
-//     suffices for words that are common, and if it does not, those that the
-//     index names are sorted.
-//   - Else an index that has the order of the list is walked, or the list
-//     itself.
+//   - If words are asked for, an index of words finds them: see byWords.
+//   - Else, or if the words are so common that the index of them says little, an
+//     index that has the order of the list is walked, or the list itself.
 
 // effort bounds what a search does before it goes another way.
 type effort struct {
 	few    int   // executions that are read and sorted
+	sample int   // newest executions that tell whether words are common
+	spread int   // words with one beginning that SQLite is asked for one by one
 	recent int   // newest executions in which PostgreSQL looks for words before it asks the index of words
 	window int64 // part of the list, in executions, that is walked before it is seen whether time is left
 }
 
-func usualEffort() effort { return effort{few: 2000, recent: 10_000, window: 8192} }
+func usualEffort() effort {
+	return effort{few: 2000, sample: 2000, spread: 32, recent: 10_000, window: 8192}
+}
 
 // maxStreams bounds the parts of an index that are walked side by side.
 const maxStreams = 64
@@ -197,14 +196,14 @@ func (f *finder) find(ctx context.Context, j conjunction) (stopped int64, err er
 	if j.impossible() || f.left() <= 0 {
 		return 0, nil
 	}
-	ways, table := j.ways(), j.wordTable()
-	if table != "" && len(ways) > 0 && ways[0].index != jobIndex {
-		rare, err := f.rareWords(ctx, j, table)
+	ways := j.ways()
+	if len(ways) > 0 && ways[0].index != jobIndex {
+		table, err := f.rareWords(ctx, j)
 		if err != nil {
 			return 0, err
 		}
-		if rare {
-			return f.byWords(ctx, j, table)
+		if table != "" {
+			return f.byOrderedWords(ctx, j, table, nobody)
 		}
 	}
 	for _, w := range ways {
@@ -213,11 +212,11 @@ func (f *finder) find(ctx context.Context, j conjunction) (stopped int64, err er
 			return 0, err
 		}
 		if rare {
-			return 0, f.few(ctx, j, w, table != "")
+			return 0, f.few(ctx, j, w)
 		}
 	}
-	if table != "" {
-		return f.byWords(ctx, j, table)
+	if len(j.wordTables()) > 0 {
+		return f.byWords(ctx, j, ways)
 	}
 	return f.inOrder(ctx, j, ways)
 }
@@ -266,26 +265,11 @@ func (f *finder) rare(ctx context.Context, j conjunction, w way) (bool, error) {
 	return n <= f.s.effort.few, err
 }
 
-// rareWords reports whether few executions hold the words. PostgreSQL could
-// not tell without finding all of them.
-func (f *finder) rareWords(ctx context.Context, j conjunction, table string) (bool, error) {
-	if f.s.dialect.engine == sqldb.Postgres {
-		return false, nil
-	}
-	terms, _ := j.terms(table)
-	b := &builder{dialect: f.s.dialect}
-	text := "SELECT count(*) FROM (SELECT 1 FROM " + table + " w WHERE w." + table + " MATCH " + b.arg(f.s.dialect.question(terms)) +
-		j.bounds(b, "w.rowid") + " LIMIT " + strconv.Itoa(f.s.effort.few+1) + ") c"
-	n := 0
-	err := f.s.db.Row(ctx, text, b.args, &n)
-	return n <= f.s.effort.few, err
-}
-
 // few finds what is asked for among the few that an index names. Whether one of
-// them holds words takes SQLite so long that it is better asked in the list's
-// order, until enough do.
-func (f *finder) few(ctx context.Context, j conjunction, w way, words bool) error {
-	if words && f.s.dialect.engine == sqldb.SQLite {
+// them holds words takes so long that it is asked in the list's order, until
+// enough do.
+func (f *finder) few(ctx context.Context, j conjunction, w way) error {
+	if len(j.wordTables()) > 0 {
 		if streams := j.streams(w); len(streams) > 0 && len(streams) <= maxStreams {
 			return f.walk(ctx, j, w, streams)
 		}
@@ -440,84 +424,4 @@ func (f *finder) extent(ctx context.Context) (lo, hi, width int64, err error) {
 	}
 	share := float64(f.s.effort.window) / float64(max(n, 1))
 	return lo, hi + 1, int64(min(float64(max(hi-lo, 0))*share+1, math.MaxInt64/64)), nil
-}
-
-// wordTable is the table of words that j asks for, of errors if it can: they
-// are fewer.
-func (j conjunction) wordTable() string {
-	table := ""
-	for _, c := range j.where {
-		if h, ok := c.(holds); ok && !h.not && table != errorTable {
-			table = h.table
-		}
-	}
-	return table
-}
-
-// terms are what j asks of a table of words, and where.
-func (j conjunction) terms(table string) (terms []term, parts []int) {
-	for i, c := range j.where {
-		if h, ok := c.(holds); ok && !h.not && h.table == table {
-			terms = append(terms, h.terms...)
-			parts = append(parts, i)
-		}
-	}
-	return terms, parts
-}
-
-// byWords walks an index of words.
-func (f *finder) byWords(ctx context.Context, j conjunction, table string) (stopped int64, err error) {
-	terms, parts := j.terms(table)
-	question, rest := f.s.dialect.question(terms), j.without(parts...)
-	if f.s.dialect.engine == sqldb.Postgres {
-		return 0, f.byUnorderedWords(ctx, j, table, question, rest)
-	}
-	search := func(ctx context.Context, part conjunction) error {
-		b := &builder{dialect: f.s.dialect, window: &span{from: part.lo, to: part.hi}}
-		match := "w." + table + " MATCH " + b.arg(question)
-		from := table + " w WHERE " + match
-		if len(rest) > 0 {
-			from = table + " w CROSS JOIN distro_executions e WHERE " + match + " AND e.id = w.rowid AND " + rest.rest(b)
-		}
-		text := fmt.Sprintf("SELECT w.rowid FROM %s%s ORDER BY w.rowid DESC LIMIT %d", from, part.bounds(b, "w.rowid"), f.left())
-		return f.run(ctx, text, b.args)
-	}
-	if len(rest) == 0 {
-		return 0, search(ctx, j)
-	}
-	return f.windows(ctx, conjunction{lo: j.lo, hi: j.hi, where: rest}, search)
-}
-
-// byUnorderedWords is byWords on PostgreSQL.
-func (f *finder) byUnorderedWords(ctx context.Context, j conjunction, table, question string, rest all) error {
-	if !f.counting {
-		enough, err := f.amongRecent(ctx, j, table, question, rest)
-		if err != nil || enough {
-			return err
-		}
-	}
-	b := &builder{dialect: f.s.dialect}
-	text := "WITH hits AS MATERIALIZED (SELECT w.id FROM " + table + " w WHERE w.words @@ CAST(" + b.arg(question) + "::TEXT AS TSQUERY)" +
-		j.bounds(b, "w.id") + ") "
-	return f.run(ctx, text+f.ofHits(b, rest), b.args)
-}
-
-// amongRecent looks at the newest executions only, and reports whether it found
-// enough.
-func (f *finder) amongRecent(ctx context.Context, j conjunction, table, question string, rest all) (bool, error) {
-	b := &builder{dialect: f.s.dialect}
-	text := "SELECT w.id FROM (SELECT w.id, w.words FROM " + table + " w WHERE w.id >= 0" + j.bounds(b, "w.id") +
-		" ORDER BY w.id DESC LIMIT " + strconv.Itoa(f.s.effort.recent) + ") w"
-	asked := "w.words @@ CAST(" + b.arg(question) + "::TEXT AS TSQUERY)"
-	if len(rest) > 0 {
-		text += " JOIN distro_executions e ON e.id = w.id"
-		asked += " AND " + rest.rest(b)
-	}
-	found := finder{s: f.s, limit: f.left()}
-	err := found.run(ctx, fmt.Sprintf("%s WHERE %s ORDER BY w.id DESC LIMIT %d", text, asked, found.limit), b.args)
-	if err != nil || found.left() > 0 {
-		return false, err
-	}
-	f.ids = append(f.ids, found.ids...)
-	return true, nil
 }

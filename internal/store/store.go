@@ -87,7 +87,10 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open history: %w", err)
 	}
-	settings := sqldb.Options{Migrations: files, Table: "distro_versions", Timeout: opts.Timeout, MaxBytes: opts.MaxBytes, Observe: opts.Observe}
+	settings := sqldb.Options{
+		Migrations: files, Table: "distro_versions", Timeout: opts.Timeout, MaxBytes: opts.MaxBytes, Observe: opts.Observe,
+		Functions: wordFunctions(),
+	}
 	var db *sqldb.DB
 	if opts.URL != "" {
 		db, err = sqldb.OpenPostgres(ctx, opts.URL, settings)

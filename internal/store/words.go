@@ -1,10 +1,12 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/distro-orchestrator/distro/internal/search"
+	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 // Texts are searched by words, as package search cuts and folds them: not by the
@@ -53,8 +55,11 @@ func foldName(name string) string { return strings.Join(words(name), "") }
 // collector gathers the words of texts.
 type collector struct {
 	words []string
-	seen  map[string]bool
+	seen  map[string]bool // of many words; few are compared one by one, which is quicker
 }
+
+// fewWords are compared one by one.
+const fewWords = 24
 
 func (c *collector) addText(prefix, text string) {
 	for _, word := range search.Words(text) {
@@ -66,13 +71,18 @@ func (c *collector) addText(prefix, text string) {
 }
 
 func (c *collector) add(word string) {
-	if c.seen[word] {
+	switch {
+	case c.seen[word], c.seen == nil && slices.Contains(c.words, word):
 		return
+	case c.seen != nil:
+		c.seen[word] = true
+	case len(c.words) == fewWords:
+		c.seen = make(map[string]bool, 4*fewWords)
+		for _, w := range c.words {
+			c.seen[w] = true
+		}
+		c.seen[word] = true
 	}
-	if c.seen == nil {
-		c.seen = make(map[string]bool, 16)
-	}
-	c.seen[word] = true
 	c.words = append(c.words, word)
 }
 
@@ -81,4 +91,41 @@ func cutWord(word string) string {
 		return word
 	}
 	return string([]rune(word)[:maxWordLen])
+}
+
+// Functions that SQLite's statements call: whether the texts of an execution
+// hold words, exactly as the tables of words would say.
+const (
+	argumentsHold = "distro_arguments_hold" // arguments, terms
+	errorHolds    = "distro_error_holds"    // type, message, terms
+)
+
+// wordFunctions are those functions.
+func wordFunctions() map[string]sqldb.Function {
+	return map[string]sqldb.Function{
+		argumentsHold: {Arity: 2, Call: func(t []string) bool { return holdAll(argumentWords(texts{t[0]}), t[1]) }},
+		errorHolds:    {Arity: 3, Call: func(t []string) bool { return holdAll(errorWords(texts{t[0], t[1]}), t[2]) }},
+	}
+}
+
+// writeTerms is terms as one text: words hold neither spaces nor stars.
+func writeTerms(terms []term) string {
+	parts := make([]string, len(terms))
+	for i, t := range terms {
+		if parts[i] = t.word; t.prefix {
+			parts[i] += "*"
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// holdAll reports whether words hold every one of terms.
+func holdAll(words []string, terms string) bool {
+	for t := range strings.SplitSeq(terms, " ") {
+		beginning, prefix := strings.CutSuffix(t, "*")
+		if !slices.ContainsFunc(words, func(w string) bool { return w == beginning || prefix && strings.HasPrefix(w, beginning) }) {
+			return false
+		}
+	}
+	return true
 }
