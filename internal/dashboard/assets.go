@@ -64,8 +64,12 @@ func readAssets(from fs.FS) (*assets, error) {
 			hashed := strings.TrimSuffix(name, ext) + "-" + hex.EncodeToString(sum[:5]) + ext
 			a.names[name], name = hashed, hashed
 		}
-		a.files[name] = newAsset(name, data)
-		return nil
+		packed, err := fs.ReadFile(from, file+".gz")
+		if errors.Is(err, fs.ErrNotExist) {
+			packed, err = pack(data), nil
+		}
+		a.files[name] = asset{data, packed, mime.TypeByExtension(path.Ext(name))}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read assets: %w", err)
@@ -78,16 +82,16 @@ func readAssets(from fs.FS) (*assets, error) {
 	return a, nil
 }
 
-func newAsset(name string, data []byte) asset {
-	f := asset{data: data, kind: mime.TypeByExtension(path.Ext(name))}
+// pack packs by gzip what gets smaller by it.
+func pack(data []byte) []byte {
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one there is
 	_, _ = w.Write(data)                                  // to memory
 	_ = w.Close()
 	if b.Len() < len(data) {
-		f.packed = b.Bytes()
+		return b.Bytes()
 	}
-	return f
+	return nil
 }
 
 // address is where a browser finds a file; empty: it was not built.

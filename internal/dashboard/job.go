@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -44,6 +45,18 @@ type jobView struct {
 	Result    *resultView
 	Attempts  []attemptView
 	Raw       string
+	Files     []fileView
+	Picture   *fileView // beside the error: the newest one of the attempt that failed
+}
+
+// fileView is a file that a job left.
+type fileView struct {
+	Name    string
+	URL     string // empty: it cannot be had here
+	Size    string
+	At      moment
+	Attempt int
+	Image   bool
 }
 
 // step is a part of a job's life.
@@ -152,7 +165,14 @@ func (s *Server) job(r *request) error {
 	}
 	view := r.viewJob(&k)
 	view.Stopping = r.query("stopping") != "" && view.Row.State.Code == string(distro.StatusStarted)
+	files, err := s.filesOf(r, id)
+	if err != nil {
+		return err
+	}
 	tabs := s.tabsOf(&k)
+	if len(files) > 0 {
+		tabs = slices.Insert(tabs, len(tabs)-1, "files")
+	}
 	view.Tab = r.query("tab")
 	if !slices.Contains(tabs, view.Tab) {
 		view.Tab = firstTab(&view, tabs)
@@ -162,12 +182,53 @@ func (s *Server) job(r *request) error {
 		if key == "attempts" {
 			t.Count = r.number(len(k.attempts))
 		}
+		if key == "files" {
+			t.Count = r.number(len(files))
+		}
 		view.Tabs = append(view.Tabs, t)
+	}
+	if view.Tab == "files" {
+		view.Files = files
 	}
 	if err := s.fillTab(r, &view, &k); err != nil {
 		return err
 	}
+	if at := slices.IndexFunc(files, func(f fileView) bool { return f.Image && f.Attempt == view.Row.Attempt }); at >= 0 && view.Tab == "error" {
+		view.Picture = &files[at]
+	}
 	return s.show(r, http.StatusOK, "job", view.Row.Name(), view, live("job:"+id))
+}
+
+// filesOf are the files that a job left, those of the last attempt and the newest
+// first.
+func (s *Server) filesOf(r *request, id string) ([]fileView, error) {
+	if !s.full() || s.opts.API == nil {
+		return nil, nil
+	}
+	files, err := s.opts.Service.Artifacts(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortStableFunc(files, func(a, b service.Artifact) int {
+		return cmp.Or(cmp.Compare(b.Attempt, a.Attempt), b.ModTime.Compare(a.ModTime))
+	})
+	list := make([]fileView, len(files))
+	for i, f := range files {
+		list[i] = fileView{
+			Name: f.Name, Size: r.bytes(f.Size), At: r.moment(f.ModTime), Attempt: f.Attempt, Image: f.Image,
+			URL: "/api/v1/jobs/" + url.PathEscape(id) + "/artifacts/" + escapedPath(f.Name),
+		}
+	}
+	return list, nil
+}
+
+// escapedPath is a path whose parts are escaped.
+func escapedPath(name string) string {
+	parts := strings.Split(name, "/")
+	for i := range parts {
+		parts[i] = url.PathEscape(parts[i])
+	}
+	return strings.Join(parts, "/")
 }
 
 // viewJob is the head of the page.
@@ -232,7 +293,9 @@ func (r *reader) steps(k *known) []step {
 	if state != string(distro.StatusStarted) && !waits(state) || state == string(distro.StatusCanceled) {
 		parts = append(parts, part{"ended", ended, viewState(state).Tone})
 	}
-	parts = slices.DeleteFunc(parts, func(p part) bool { return p.at.IsZero() })
+	parts = slices.DeleteFunc(parts, func(p part) bool {
+		return p.at.IsZero() || p.key == "created" && !enqueued.IsZero() && enqueued.Sub(p.at).Abs() < time.Millisecond
+	})
 	slices.SortStableFunc(parts, func(a, b part) int { return a.at.Compare(b.at) })
 	list := make([]step, len(parts))
 	for i, p := range parts {
