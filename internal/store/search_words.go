@@ -169,8 +169,9 @@ func (f *finder) beginnings(ctx context.Context, j conjunction) (resolved conjun
 const afterJoiner = "\u00b8"
 
 // goingOn are the words of a table that begin so, unless they are not few. Those
-// with the name of a keyword argument before them are left out: the name is a
-// word of its own.
+// with the name of a keyword argument before them are left out: what the name is
+// made of stands there as words of its own. A word that is first recorded
+// meanwhile is not found, as if it had been a moment later.
 func (f *finder) goingOn(ctx context.Context, table, beginning string) (known []string, few bool, err error) {
 	next := beginning
 	for range f.s.effort.spread {
