@@ -77,6 +77,7 @@ json                                        hides json
 		"pause":   {"pause low", "POST /queues/low/pause", `{}`, "low paused\n"},
 		"resume":  {"resume low", "POST /queues/low/resume", `{}`, "low resumed\n"},
 		"go on":   {"resume", "POST /workers/resume", `{}`, "all workers go on\n"},
+		"end":     {"workers stop w1", "POST /workers/w1/stop", `{}`, "w1 asked to end\n"},
 		"suspend": {"suspend", "POST /workers/suspend", `{"suspended":true}`, "all workers are suspended; `distro resume` lets them go on\n"},
 		"empty":   {"empty low --yes", "POST /queues/low/empty", `{"deleted":3}`, "3 jobs deleted\n"},
 		"cancel":  {"cancel j1", "POST /jobs/j1/cancel", `{}`, "j1 canceled\n"},

@@ -15,11 +15,39 @@ func newWorkers(con *console) *cobra.Command {
 	var r remote
 	cmd := &cobra.Command{
 		Use:     "workers",
-		Short:   "List workers and what they run",
-		Example: "  distro workers --json",
+		Short:   "List workers and what they run, or stop one",
+		Example: "  distro workers --json\n  distro workers stop robot-3",
 		Args:    arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return look(cmd.Context(), con, &r, endpoint("workers"), nil, con.printWorkers)
+		},
+	}
+	r.flags(cmd)
+	cmd.AddCommand(newWorkersStop(con))
+	return cmd
+}
+
+func newWorkersStop(con *console) *cobra.Command {
+	var r remote
+	cmd := &cobra.Command{
+		Use:     "stop WORKER...",
+		Short:   "Let a worker end after the jobs it runs",
+		Long:    "Lets workers end after the jobs they run. Those of a queue on Redis hear it, RQ's own too.",
+		Example: "  distro workers stop robot-3",
+		Args:    arguments(1, -1, "the name of a worker, or several"),
+		RunE: func(cmd *cobra.Command, workers []string) error {
+			c, err := r.client(con)
+			if err != nil {
+				return err
+			}
+			for _, worker := range workers {
+				raw, err := c.do(cmd.Context(), http.MethodPost, endpoint("workers", worker, "stop"), nil, nil)
+				if err != nil {
+					return fmt.Errorf("stop worker %s: %w", worker, err)
+				}
+				con.say(r.json, raw, clean(worker)+" asked to end")
+			}
+			return nil
 		},
 	}
 	r.flags(cmd)

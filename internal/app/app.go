@@ -157,7 +157,7 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 		Broker: a.queue, Catalog: catalog, Output: printed, Arrivals: a.queue.arrivals(), Queues: cfg.Queues,
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
-		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone, Commit: a.sources.Commit, Artifacts: a.artifacts,
+		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone, Commit: a.sources.Commit, Artifacts: a.artifacts, Commands: a.queue.commands,
 	})
 	if err != nil {
 		return err

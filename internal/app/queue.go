@@ -20,12 +20,13 @@ import (
 // queue is what holds the jobs.
 type queue struct {
 	broker.Broker
-	redis  func() string  // URL for the processes of jobs; nil: it is no Redis
-	output transit        // from workers on other hosts; nil: there are none
-	stock  recorder.Stock // finds what workers of RQ's own do; nil: there are none
-	where  string         // address of the Redis
-	full   func() bool    // the last change found no room on the disk of data_dir; nil: nothing is kept there
-	close  func() error
+	redis    func() string    // URL for the processes of jobs; nil: it is no Redis
+	output   transit          // from workers on other hosts; nil: there are none
+	commands service.Commands // to single workers; nil: they hear none
+	stock    recorder.Stock   // finds what workers of RQ's own do; nil: there are none
+	where    string           // address of the Redis
+	full     func() bool      // the last change found no room on the disk of data_dir; nil: nothing is kept there
+	close    func() error
 }
 
 // transit brings the output of jobs from workers to an orchestrator.
@@ -80,7 +81,7 @@ func openRedis(ctx context.Context, opts redisbroker.Options, setting string) (q
 	for _, warning := range info.Warnings() {
 		opts.Logger.WarnContext(ctx, warning)
 	}
-	return queue{Broker: b, where: info.Where, redis: b.ChildURL, output: b, stock: b.Stock(), close: b.Close}, nil
+	return queue{Broker: b, where: info.Where, redis: b.ChildURL, output: b, commands: b, stock: b.Stock(), close: b.Close}, nil
 }
 
 // LocalRedis is where the Redis of a team usually is that ran RQ on this

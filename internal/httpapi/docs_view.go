@@ -322,7 +322,9 @@ func (w docsWriter) example(op *huma.Operation) string {
 // exampleAddress is the path with its parameters, and those of the query that
 // are required or have an example.
 func (w docsWriter) exampleAddress(op *huma.Operation) string {
-	known := map[string]string{"module": "hello_world", "function": "send_hello_world", "queue": "default", "id": "$ID", "stream": "$STREAM"}
+	known := map[string]string{
+		"module": "hello_world", "function": "send_hello_world", "queue": "default", "id": "$ID", "name": "1/screenshot.png", "worker": "$WORKER", "stream": "$STREAM",
+	}
 	address, query := op.Path, url.Values{}
 	for _, p := range op.Parameters {
 		switch {

@@ -17,7 +17,7 @@ import (
 func TestEveryRouteNeedsTheTokenButTheOpenOnes(t *testing.T) {
 	t.Parallel()
 	b := setup(t, withToken)
-	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{name}", "1/a")
+	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{worker}", "w", "{name}", "1/a")
 	open := map[string]bool{"/healthz": true, "/readyz": true}
 	b.api.EndStreams()
 	for _, route := range b.api.Routes() {
@@ -68,7 +68,7 @@ func TestATokenThatMayReadChangesNothing(t *testing.T) {
 	const reading = "fedcba9876543210"
 	b := setup(t, withToken, func(o *httpapi.Options) { o.ReadToken = reading })
 	b.api.EndStreams()
-	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{stream}", "s", "{name}", "1/a")
+	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{worker}", "w", "{stream}", "s", "{name}", "1/a")
 	for _, route := range b.api.Routes() {
 		path := replacer.Replace(route.Path)
 		clean := strings.HasPrefix(route.Path, "/scheduler/clean-queue")

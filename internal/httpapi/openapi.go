@@ -41,6 +41,7 @@ const (
 	tellStream  = "An event `line` has a line of output as its data and the line's number as its id; a comment comes when nothing else came for 15 seconds; an event `end` has the job's status and closes the stream. A client that reconnects with `Last-Event-ID` goes on behind that line."
 	tellEvents  = "An event `hello` comes first and names the stream. Then come `jobs`, `overview` and `operations`, as the topics ask for them, and `resync` where what is shown has to be read anew; a comment comes when nothing else came for 15 seconds. A client that reconnects with `Last-Event-ID` goes on where it was."
 	tellFile    = "Sent as an attachment whatever it is; only a PNG, JPEG, GIF or WebP picture has a type that a browser shows. Parts can be asked for with `Range`."
+	tellWorkers = "Workers of a queue on Redis hear it, RQ's own too; the answer is the worker as it was, and whether it obeys shows later. Jobs that are killed fail, and are tried again if they have retries left."
 	tellQueue   = "limits it to one queue; default: all that are configured"
 )
 

@@ -110,6 +110,8 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/workers", read, typed("List workers", s.listWorkers)},
 		{"POST", "/api/v1/workers/suspend", operate, typed("Suspend all workers", s.suspendWorkers)},
 		{"POST", "/api/v1/workers/resume", operate, typed("Let all workers go on", s.resumeWorkers)},
+		{"POST", "/api/v1/workers/{worker}/stop", operate, typed("Let a worker end after the jobs it runs", s.stopWorker, tells(tellWorkers))},
+		{"POST", "/api/v1/workers/{worker}/kill-horse", operate, typed("Kill the jobs that a worker runs", s.killHorse, tells(tellWorkers))},
 
 		{"GET", "/api/v1/automations", read, typed("List modules with their functions", s.listAutomations)},
 		{"GET", "/api/v1/automations/{module}", read, typed("Get a module with its functions", s.getAutomation)},

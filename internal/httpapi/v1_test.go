@@ -372,6 +372,19 @@ func TestAutomationsAreShownWithTheirFunctions(t *testing.T) {
 	}
 }
 
+func TestAWorkerIsToldToEnd(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.create("default")
+	b.claim("default")
+	for _, action := range []string{"stop", "kill-horse"} {
+		ask[httpapi.Problem](b, 404, "POST", "/api/v1/workers/none/"+action, "")
+		if p := ask[httpapi.Problem](b, 409, "POST", "/api/v1/workers/tester/"+action, ""); p.Code != "conflict" || !strings.Contains(p.Detail, "embedded queue") {
+			t.Errorf("%s: %+v", action, p)
+		}
+	}
+}
+
 func TestTheSourceOfAModuleIsText(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

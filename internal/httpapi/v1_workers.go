@@ -1,6 +1,10 @@
 package httpapi
 
-import "context"
+import (
+	"context"
+
+	"github.com/distro-orchestrator/distro"
+)
 
 type listWorkersOutput struct{ Body WorkerList }
 
@@ -14,6 +18,27 @@ func (s *Server) listWorkers(ctx context.Context, _ *struct{}) (*listWorkersOutp
 		out.Body.Workers[i] = showWorker(w)
 	}
 	return out, nil
+}
+
+type workerInput struct {
+	Worker string `path:"worker" doc:"percent-escaped"`
+}
+
+type workerOutput struct{ Body Worker }
+
+func (s *Server) stopWorker(ctx context.Context, in *workerInput) (*workerOutput, error) {
+	return workerAnswer(s.opts.Service.StopWorker(ctx, in.Worker))
+}
+
+func (s *Server) killHorse(ctx context.Context, in *workerInput) (*workerOutput, error) {
+	return workerAnswer(s.opts.Service.KillHorse(ctx, in.Worker))
+}
+
+func workerAnswer(w distro.Worker, err error) (*workerOutput, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &workerOutput{showWorker(w)}, nil
 }
 
 type suspensionOutput struct{ Body Suspension }

@@ -147,12 +147,3 @@ func (s *Service) empty(ctx context.Context, queues ...string) (int, error) {
 	s.opts.Logger.InfoContext(ctx, "queues emptied", "queues", queues, "deleted", total)
 	return total, nil
 }
-
-// Workers returns the workers that beat lately, by name.
-func (s *Service) Workers(ctx context.Context) ([]distro.Worker, error) {
-	workers, err := s.opts.Broker.Workers(ctx)
-	if err != nil {
-		return nil, fault(fmt.Errorf("list workers: %w", err))
-	}
-	return workers, nil
-}

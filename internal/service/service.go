@@ -35,6 +35,7 @@ type Options struct {
 	Output  Output
 	Queues  []string // names accepted, highest priority first
 
+	Commands  Commands         // to single workers; nil: those of this queue hear none
 	Artifacts Artifacts        // files that jobs left; nil: there are none
 	History   History          // what ran; nil: nothing is remembered
 	Behind    func() time.Time // since when history lacks what happens; nil: it never does

@@ -179,6 +179,58 @@ func TestAStopReachesAStockWorker(t *testing.T) {
 	worker.Stop(t)
 }
 
+func TestCommandsReachStockWorkers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redisbroker.Options{})
+	p := newPeer(t)
+	worker := p.worker(s, "commanded")
+	s.enqueue(pickled("killed", "peerjobs.hold", `["commanded"]`))
+	s.runs("commanded")
+	worker.Await(t, "peerjobs.hold('commanded') (killed)")
+	if heard, err := s.broker.KillHorse(t.Context(), "commanded"); !heard || err != nil {
+		t.Fatalf("kill-horse was heard: %t, %v", heard, err)
+	}
+	s.eventually("the job fails", func() bool { return s.status("killed") == "failed" })
+	s.enqueue(pickled("last", "peerjobs.hold", `["commanded"]`), pickled("left", "peerjobs.add", "[1, 2]"))
+	s.runs("commanded")
+	if heard, err := s.broker.StopWorker(t.Context(), "commanded"); !heard || err != nil {
+		t.Fatalf("shutdown was heard: %t, %v", heard, err)
+	}
+	worker.Await(t, "Warm shut down requested")
+	s.ends("commanded")
+	if err := worker.Wait(t.Context()); err != nil {
+		t.Errorf("%v\n%s", err, worker.Output())
+	}
+	s.equal("statuses", []string{s.status("last"), s.status("left")}, []string{"finished", "queued"})
+	if heard, err := s.broker.StopWorker(t.Context(), "commanded"); heard || err != nil {
+		t.Errorf("a worker that is gone hears: %t, %v", heard, err)
+	}
+}
+
+func TestCommandsReachEverySlotOfAWorker(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redisbroker.Options{})
+	s.add("one", "two")
+	w := s.hand("every-slot", func(w *distro.Worker) { w.Slots = 2 })
+	claims := w.take(2, 2)
+	if heard, err := s.broker.KillHorse(t.Context(), "every-slot"); !heard || err != nil {
+		t.Fatalf("heard: %t, %v", heard, err)
+	}
+	killed := map[broker.Claim]bool{}
+	for len(killed) < len(claims) { // the commands come one by one
+		w.wakes()
+		for _, kill := range w.say(broker.ExchangeRequest{}).Kill {
+			killed[kill.Claim] = true
+		}
+	}
+	s.equal("killed", killed, map[broker.Claim]bool{claims[0]: true, claims[1]: true})
+	if heard, err := s.broker.StopWorker(t.Context(), "every-slot"); !heard || err != nil {
+		t.Fatalf("heard: %t, %v", heard, err)
+	}
+	w.wakes()
+	s.equal("drain", w.say(broker.ExchangeRequest{}).Drain, true)
+}
+
 // runs waits until peerjobs.hold runs.
 func (s *site) runs(key string) {
 	s.Helper()
