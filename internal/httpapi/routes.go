@@ -76,6 +76,7 @@ func (s *Server) table() []route {
 		{"POST", "/api/v1/jobs", operate, raw("Create a job", s.createJob, takes[NewJob](), created[Job](), tells(tellRepeats))},
 		{"POST", "/api/v1/jobs/batch", operate, raw("Create many jobs, all or none", s.createJobs, takes[BatchRequest](), gives[BatchReply](http.StatusCreated))},
 		{"GET", "/api/v1/jobs", read, typed("List jobs, newest first", s.listJobs)},
+		{"GET", "/api/v1/jobs/count", read, typed("Count jobs", s.countJobs)},
 		{"GET", "/api/v1/jobs/{id}", read, typed("Get a job, or wait for its end", s.getJob)},
 		{"DELETE", "/api/v1/jobs/{id}", operate, typed("Delete a job with its output", s.deleteJob, conflicts)},
 		{"POST", "/api/v1/jobs/{id}/cancel", operate, typed("Cancel a job that waits", s.cancelJob)},

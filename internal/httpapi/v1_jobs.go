@@ -289,6 +289,25 @@ func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutp
 	return out, nil
 }
 
+type countJobsInput struct {
+	Query    string `query:"q" maxLength:"4000" example:"state:failed queue:high" doc:"a search; see docs/search.md"`
+	Queue    string `query:"queue" maxLength:"512"`
+	Status   string `query:"status" enum:"scheduled,deferred,queued,started,finished,failed,stopped,canceled"`
+	Function string `query:"function" maxLength:"1100" doc:"exact"`
+}
+
+type countJobsOutput struct{ Body JobCount }
+
+func (s *Server) countJobs(ctx context.Context, in *countJobsInput) (*countJobsOutput, error) {
+	n, exact, err := s.opts.Service.CountJobs(ctx, in.Query, broker.ListQuery{
+		Queue: in.Queue, Status: distro.Status(in.Status), Function: in.Function,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &countJobsOutput{JobCount{n, exact}}, nil
+}
+
 type jobInput struct {
 	ID string `path:"id" doc:"percent-escaped"`
 }

@@ -504,6 +504,16 @@ func TestJobsAreSearchedPageByPage(t *testing.T) {
 			t.Errorf("q=%s: %d jobs, want %d", query, len(list.Jobs), want)
 		}
 	}
+	for query, want := range map[string]int{
+		"": 61, "q=fila:high": 1, "q=-fila:high": 60, "q=estado:na-fila+-fila:low": 1, "q=state:started": 0, "q=(fila:high+OR+fila:l*)": 61, "q=kw.month=7": 5, "q=acao+fila:low": 60,
+		"queue=low": 60, "queue=low&q=fila:high": 0, "status=queued&q=-kw.month=7": 56, "function=pkg.report.anything": 60, "q=id:" + other: 1,
+	} {
+		if got := ask[httpapi.JobCount](b, 200, "GET", "/api/v1/jobs/count?"+query, ""); got.Count != want || !got.Exact {
+			t.Errorf("count of %s: %+v, want %d", query, got, want)
+		}
+	}
+	ask[httpapi.Problem](b, 422, "GET", "/api/v1/jobs/count?q=stat:failed", "")
+	ask[httpapi.Problem](b, 422, "GET", "/api/v1/jobs/count?status=none", "")
 	w := b.do("GET", "/api/v1/jobs?q=fila:high+stat:failed", "")
 	if w.Code != 422 || !strings.Contains(w.Body.String(), "column 11") {
 		t.Errorf("a wrong search: %d %s", w.Code, w.Body)

@@ -80,6 +80,12 @@ type JobPage struct {
 	Partial bool   `json:"partial,omitempty" doc:"of a search: it took too long; next goes on where it stopped"`
 }
 
+// JobCount answers GET /api/v1/jobs/count.
+type JobCount struct {
+	Count int  `json:"count"`
+	Exact bool `json:"exact" doc:"false: there are more, or may be; it took too long to look at all jobs"`
+}
+
 // BatchRequest is the body of POST /api/v1/jobs/batch.
 type BatchRequest struct {
 	Jobs []NewJob `json:"jobs" minItems:"1" maxItems:"500" nullable:"false"`
