@@ -85,7 +85,7 @@ export class Chart extends HTMLElement {
       ...this.size(),
       series: [{ label: data.time, value: (_, at) => (at === null || at === undefined ? "—" : this.moment(at, true)) }, ...data.names.map((name, i) => this.series(name, i, kind, data))],
       scales: { x: { time: true }, y: { range: (_, __, max) => [0, this.getAttribute("unit") === "ratio" ? 1 : Math.max(max * 1.05, 1e-9)] } },
-      axes: [this.axis((_, at) => at.map((t) => this.moment(t, false))), { ...this.axis((_, at) => at.map((v) => this.amount(v))), size: 64 }],
+      axes: [{ ...this.axis((_, at) => at.map((t) => this.moment(t, false))), size: 30 }, { ...this.axis((_, at) => at.map((v) => this.amount(v))), size: 52 }],
       cursor: { drag: { x: false, y: false }, points: { show: !stacked } },
       legend: { live: true },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), zone().timeZone ?? Intl.DateTimeFormat().resolvedOptions().timeZone),

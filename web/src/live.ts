@@ -41,6 +41,8 @@ export class Live extends HTMLElement {
   private told = new Set<string>(); // topics of which something was heard since the last refresh
   private changed = new Set<string>(); // jobs of which something was heard since then
   private everything = false;
+  private lists = false; // rows too, in the order of the server
+  private trouble = 0; // refreshes that did not work, in a row
   private timer: number | undefined;
   private ticker: number | undefined;
   private busy = false;
@@ -137,7 +139,8 @@ export class Live extends HTMLElement {
     const button = (event.target as Element | null)?.closest<HTMLElement>("[data-live-new]");
     if (!button) return;
     event.preventDefault();
-    void this.refresh(true).then(() => (button.hidden = true));
+    this.lists = true;
+    void this.refresh();
   };
 
   private readonly tick = (): void => {
@@ -146,16 +149,17 @@ export class Live extends HTMLElement {
       this.everything = true;
       this.plan();
     }
-    if (this.state !== "open") this.show();
+    if (this.state !== "open" || this.trouble > 0) this.show();
   };
 
   /** Refreshes at once where nothing was refreshed just now, and soon where it was. */
   private plan(): void {
-    if (this.timer !== undefined || this.busy || document.hidden || this.state === "paused") return;
-    const pause = Math.max(0, this.last + Math.max(calm, 4 * this.took) - Date.now());
+    if (this.timer !== undefined || this.busy || ((document.hidden || this.state === "paused") && !this.lists)) return;
+    const calmly = Math.min(Math.max(calm, 4 * this.took) * 2 ** this.trouble, 60_000);
+    const pause = Math.max(0, this.last + calmly - Date.now());
     this.timer = window.setTimeout(() => {
       this.timer = undefined;
-      void this.refresh(false);
+      void this.refresh();
     }, pause);
   }
 
@@ -168,56 +172,66 @@ export class Live extends HTMLElement {
     });
   }
 
-  private async refresh(lists: boolean): Promise<void> {
+  private async refresh(): Promise<void> {
     if (this.busy) return;
+    const lists = this.lists;
     const all = this.everything || lists;
     const regions = this.concerned(all);
     const changed = this.changed;
     const tables = all || changed.size > 0;
     this.told = new Set();
     this.changed = new Set();
-    this.everything = false;
+    this.everything = this.lists = false;
     if (regions.length === 0 && !(tables && document.querySelector("d-list, .empty, [data-live-new]"))) return;
     this.busy = true;
     const began = (this.last = Date.now());
     const epoch = this.epoch;
     let page: Document | undefined;
     const arrived = (answer: Answer): boolean => {
-      if (answer.status >= 400 || epoch !== this.epoch || !this.complete(answer.page, regions)) return false;
+      if (answer.status >= 400 || epoch !== this.epoch || (this.state === "paused" && !lists) || !this.same(answer.page)) return false;
       page = answer.page;
       return true;
     };
     const parts = lists ? [...regions, ...document.querySelectorAll(`${liveRows}[id]`)] : regions;
-    const done = await visit("GET", location.pathname + location.search, { lists, arrived, done: false }, {
+    await visit("GET", location.pathname + location.search, { lists, arrived, done: false }, {
       source: document.body,
       swap: "none",
       selectOOB: parts.map((part) => `#${CSS.escape(part.id)}:outerMorph`).join(","),
     });
-    if (done && page) {
-      if (tables && !lists) await this.update(page, all, changed);
+    if (page) {
+      this.restructure(page);
+      if (lists) document.querySelectorAll<HTMLElement>("[data-live-new]").forEach((button) => (button.hidden = true));
+      else if (tables) await this.update(page, all, changed);
       this.version(page);
       this.fresh = Date.now();
+      this.trouble = 0;
     } else {
-      this.everything ||= this.failures < 3; // while polling, the next tick asks again anyhow
+      this.everything = true;
+      if (epoch === this.epoch) this.trouble++;
     }
     this.took = Date.now() - began;
     this.busy = false;
     this.show();
-    if (this.told.size > 0 || this.everything) this.plan();
+    if (this.told.size > 0 || this.everything || this.lists) this.plan();
   }
 
   /** Reports whether a page is the one that was asked for, and not, say, a login. */
-  private complete(page: Document, regions: HTMLElement[]): boolean {
-    const all = regions.every((region) => page.getElementById(region.id));
-    if (!all) this.offer("js.reload");
-    return all;
+  private same(page: Document): boolean {
+    const [here, there] = [document, page].map((root) => root.getElementById("main"));
+    const same = there !== null && there !== undefined && here?.dataset["page"] === there.dataset["page"];
+    if (!same) this.offer("js.reload");
+    return same;
+  }
+
+  /** Where the page has other parts than before, all of it is morphed. */
+  private restructure(page: Document): void {
+    const [main, fresh] = [document, page].map((root) => root.getElementById("main"));
+    const parts = (root: Element) => [...root.querySelectorAll(`[data-live][id], ${liveRows}`)].map((part) => part.id).join();
+    if (main && fresh && parts(main) !== parts(fresh)) morph(main, fresh);
   }
 
   /** Brings rows that are shown up to date where they stand, and counts those that are not shown. */
   private async update(page: Document, all: boolean, changed: Set<string>): Promise<void> {
-    const main = document.getElementById("main");
-    const fresh = page.getElementById("main");
-    if (main && fresh && !document.querySelector(liveRows) && fresh.querySelector(liveRows)) morph(main, fresh); // the first rows
     const fetched = rows(page);
     const missing: string[] = [];
     for (const body of document.querySelectorAll<HTMLElement>(liveRows)) {
@@ -279,9 +293,10 @@ export class Live extends HTMLElement {
     const old = Date.now() - this.fresh;
     let words = text("js.live");
     if (this.state === "paused") words = text("js.paused");
-    else if (this.state !== "open") words = old < 3000 && this.failures < 2 ? text("js.connecting") : plural("js.updated", Math.round(old / 1000));
+    else if (this.state !== "open" || this.trouble > 0) words = old < 3000 && this.failures < 2 ? text("js.connecting") : plural("js.updated", Math.round(old / 1000));
     this.words.textContent = words;
-    const state = this.state === "closed" || (this.state === "connecting" && this.missed) ? "lost" : this.state;
+    const lost = this.state === "closed" || (this.state === "connecting" && this.missed) || (this.state === "open" && this.trouble > 0);
+    const state = lost ? "lost" : this.state;
     this.dataset["state"] = state;
     this.dot.className = `live-dot ${state === "open" ? "on" : state}`;
     const paused = this.state === "paused";

@@ -100,7 +100,7 @@ export class Log extends HTMLElement {
 
   private build(): void {
     if (this.view.isConnected) return this.measure();
-    const label = (key: string, field: HTMLElement) => make("label", {}, field, ` ${text(key)}`);
+    const label = (key: string, field: HTMLElement) => make("label", {}, field, text(key));
     const button = (key: string, sign: string, by: number) =>
       make("button", { type: "button", "aria-label": text(key), title: text(key), text: sign, onclick: () => void this.step(by) });
     const search = make("form", { class: "log-search", role: "search", onsubmit: (event) => (event.preventDefault(), void this.search(true)) },
