@@ -56,7 +56,10 @@ func TestInABrowser(t *testing.T) {
 	}
 	browser := start(t)
 	tests := map[string]func(*testing.T, *tab){
-		"regions are refreshed and nothing of the reader's is lost":  testRegions,
+		"regions are refreshed and nothing of the reader's is lost": testRegions,
+		"regions come and go": testComingAndGoing,
+		"a page that cannot be had any more is left and says so":     testGone,
+		"elements can be used by everybody":                          testAccessibility,
 		"rows are updated in place and new ones wait for a click":    testRows,
 		"the first row of an empty list appears by itself":           testFirstRow,
 		"a broken stream comes back and nothing is missed":           testReconnect,
@@ -143,21 +146,25 @@ type tab struct {
 	texts   map[string]any
 	events  map[chan string]bool // of each stream that is open
 	refuse  bool                 // streams
-	streams int                  // that were ever open
-	loads   int                  // of the page at /
+	away    string               // where the page at / leads instead
 }
 
 func newTab(t *testing.T, browser context.Context, script string) *tab {
 	t.Helper()
 	s := &tab{t: t, script: script, mux: http.NewServeMux(), version: "1", events: map[chan string]bool{}, texts: texts()}
-	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		s.loads++
+		away := s.away
 		s.mu.Unlock()
+		if away != "" {
+			http.Redirect(w, r, away, http.StatusSeeOther)
+			return
+		}
 		s.page(w, http.StatusOK, s.body())
 	})
 	s.mux.HandleFunc("GET /events", s.stream)
 	s.mux.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(dist(t))))
+	s.mux.Handle("GET /static/", http.FileServerFS(web.Assets()))
 	server := httptest.NewServer(s.mux)
 	s.url = server.URL
 	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
@@ -193,7 +200,7 @@ func (s *tab) page(w http.ResponseWriter, status int, main string) {
 	w.WriteHeader(status)
 	fmt.Fprintf(w, `<!doctype html><html lang="en"%s><head><title>Test</title>
 <meta name="distro-version" content="%s"><meta name="htmx-config" content='{"includeIndicatorCSS":false}'>
-<link rel="icon" href="data:,"><script type="module" src="/assets/%s"></script>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="/static/style.css"><script type="module" src="/assets/%s"></script>
 <script type="application/json" id="texts">%s</script></head>
 <body><header><nav>%s</nav><d-live src="/events" topics="jobs overview" hidden></d-live></header>
 <main id="main" tabindex="-1">%s</main>
@@ -217,7 +224,6 @@ func (s *tab) stream(w http.ResponseWriter, r *http.Request) {
 	refused := s.refuse
 	if !refused {
 		s.events[events] = true
-		s.streams++
 	}
 	s.mu.Unlock()
 	if refused {

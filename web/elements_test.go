@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -179,4 +180,35 @@ func testChart(t *testing.T, s *tab) {
 	}
 	s.do(`document.documentElement.dataset.theme = "dark"; document.querySelector("d-chart").style.width = "300px"`)
 	s.wait(`document.querySelector("d-chart").shadowRoot.querySelector(".u-wrap").clientWidth === 300`)
+}
+
+// testAccessibility holds what scripts make against axe-core, in both themes.
+func testAccessibility(t *testing.T, s *tab) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		t.Skip("axe-core is not installed: make assets")
+	}
+	s.printing(40, true, "end", func(n int) string { return fmt.Sprintf("\x1b[%dmline\x1b[0m http://x.example/%d", 30+n%8, n) })
+	s.show("<h1>Everything</h1>" + s.body() + list(row("a", "queued"), row("b", "queued")) + chart("bars", 1, 2, 3) +
+		`<d-query data-help='{"fields": ["estado", "fila"]}'><form class="search" action="/"><label class="sr" for="q">Search</label><input id="q" name="q"></form></d-query>`)
+	s.live()
+	s.wait(drawn + ` > 5`)
+	s.wait(inked + ` > 100`)
+	s.do(`document.querySelectorAll("tbody input").forEach((box) => box.setAttribute("aria-label", "select"));
+document.querySelector('[value="a"]').click(); document.querySelector("#q").focus()`)
+	s.press("e")
+	if _, err := chromedp.Run(s.ctx, chromedp.Evaluate[bool](string(axe)+"; true")); err != nil {
+		t.Fatal(err)
+	}
+	for _, theme := range []string{"light", "dark"} {
+		s.do(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, theme))
+		var found []string
+		s.eval(`axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations
+.filter((v) => v.impact === "serious" || v.impact === "critical")
+.map((v) => v.id + ": " + v.nodes.map((n) => n.html.slice(0, 120) + " " + n.failureSummary).join("; ")))`, &found)
+		for _, v := range found {
+			t.Errorf("%s: %s", theme, v)
+		}
+	}
+	s.do(`problems = problems.filter((p) => !p.startsWith("style-src-elem inline"))`) // axe-core's own
 }

@@ -141,7 +141,7 @@ func testLongLog(t *testing.T, s *tab) {
 	s.wait(first + ` === 6`)
 	s.do(view + `.scrollTop = ` + view + `.scrollHeight / 2`)
 	s.wait(`Math.abs(` + first + ` - 500000) < 5000 && ` + seen + `.every((row) => row.querySelector(".log-text").textContent === "line number " + row.dataset.n)`)
-	s.do(fmt.Sprintf(`for (let i = 0; i < 60; i++) { %s.scrollTop = %[1]s.scrollHeight * i / 60; await new Promise((f) => setTimeout(f, 60)); }`, view))
+	s.do(fmt.Sprintf(`for (let i = 0; i < 60; i++) { %s.scrollTop = %[1]s.scrollHeight * i / 60; await new Promise(requestAnimationFrame); }`, view))
 	s.wait(seen + `.every((row) => row.querySelector(".log-text").textContent === "line number " + row.dataset.n)`)
 	s.is(drawn+` < 200`, true)
 	s.do(view + `.scrollTop = ` + view + `.scrollHeight`)

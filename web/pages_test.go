@@ -49,6 +49,36 @@ getSelection().removeAllRanges(); getSelection().addRange(range);`)
 	s.is(`document.querySelector(".live-text").textContent`, "live")
 }
 
+func testComingAndGoing(t *testing.T, s *tab) {
+	extra := `<section id="two" data-live="jobs"><p id="more">more</p></section>`
+	s.show(count(1) + extra + list(row("a", "queued")))
+	s.live()
+	s.do(`window.kept = document.querySelector("#rows tr"); document.querySelector('[value="a"]').click();`)
+	s.show(count(2) + list(row("b", "queued"), row("a", "queued")))
+	s.tell("overview", "{}")
+	s.wait(`document.querySelector("#count").textContent === "2" && !document.querySelector("#two")`)
+	s.show(count(3) + extra + list(row("b", "queued"), row("a", "queued")))
+	s.tell("overview", "{}")
+	s.wait(`document.querySelector("#count").textContent === "3" && document.querySelector("#more")`)
+	s.is(`kept.isConnected && kept.querySelector("input").checked`, true)
+	s.is(order, "a:queued")
+}
+
+func testGone(t *testing.T, s *tab) {
+	s.show(count(1))
+	s.live()
+	s.mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `<!doctype html><main id="main" data-page="login">who are you</main>`)
+	})
+	s.set(func() { s.away = "/login" })
+	s.tell("overview", "{}")
+	s.wait(`document.querySelector("d-live").dataset.state === "lost" && !document.querySelector(".live-version").hidden`)
+	s.is(`document.querySelector("#count").textContent + location.pathname`, "1/")
+	s.set(func() { s.away = "" })
+	s.show(count(2))
+	s.wait(`document.querySelector("#count").textContent === "2" && document.querySelector("d-live").dataset.state === "open"`)
+}
+
 // row is a row of a list of jobs.
 func row(id, state string) string {
 	return fmt.Sprintf(`<tr data-job="%s"><td class="c-pick"><input type="checkbox" name="ids" value="%[1]s"></td><td class="state">%s</td><td><a data-open href="/jobs/%[1]s">%[1]s</a></td></tr>`, id, state)
