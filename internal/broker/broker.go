@@ -100,13 +100,14 @@ type Broker interface {
 	// it shows, and at most the way to it from the nearer end.
 	Places(ctx context.Context, q PlaceQuery) (Places, error)
 
-	// Compact takes entries whose record is gone out of the waiting list of
-	// queue: it looks at a bounded part, at most limit, of what stood there when
-	// the walk began; an empty cursor begins one, and the walk is over when the
-	// returned cursor is empty. Deep inside a long list, where taking something
-	// out would stop others, it leaves them: claiming passes them over. All
-	// other entries keep their order.
-	Compact(ctx context.Context, queue, cursor string, limit int) (dropped int, next string, err error)
+	// Compact takes entries whose record is gone out of the list of a queue that
+	// has jobs of a status, any that Places lists but distro.StatusStarted: it
+	// looks at a bounded part, at most limit, of what stood there when the walk
+	// began; an empty cursor begins one, and the walk is over when the returned
+	// cursor is empty. Deep inside a long waiting list, where taking something
+	// out would stop others, it leaves them: claiming passes them over. All other
+	// entries keep their order.
+	Compact(ctx context.Context, queue string, status distro.Status, cursor string, limit int) (dropped int, next string, err error)
 
 	// Counts returns every queue that holds a job or is paused, by name, and
 	// whether all workers are suspended.

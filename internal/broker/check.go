@@ -101,6 +101,15 @@ func (q *PlaceQuery) Check() error {
 	return err
 }
 
+// CheckCompact checks which list Compact is to look at.
+func CheckCompact(queue string, status distro.Status) error {
+	if status == distro.StatusStarted {
+		return distro.Invalid("status", "the workers look after what is started")
+	}
+	q := PlaceQuery{Queue: queue, Status: status}
+	return q.Check()
+}
+
 // CutTraceback bounds a traceback of Places: its beginning and its end stay,
 // which say where it happened and what.
 func CutTraceback(text string) string {

@@ -64,7 +64,10 @@ func (m *Model) standing(q broker.PlaceQuery) []*modelJob {
 }
 
 // Compact implements broker.Broker. Every entry of the Model has its record.
-func (m *Model) Compact(_ context.Context, _, cursor string, _ int) (int, string, error) {
-	_, err := m.cursor(cursor)
+func (m *Model) Compact(_ context.Context, queue string, status distro.Status, cursor string, _ int) (int, string, error) {
+	err := broker.CheckCompact(queue, status)
+	if err == nil {
+		_, err = m.cursor(cursor)
+	}
 	return 0, "", err
 }

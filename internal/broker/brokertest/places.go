@@ -124,22 +124,34 @@ func placeTests() []subtest {
 				s.equal(fmt.Sprint(q), distro.ErrorCode(err), distro.CodeInvalid)
 			}
 		}},
-		{"leaves a waiting list as it is where no record is gone", func(s *suite) {
+		{"leaves a list as it is where no record is gone", func(s *suite) {
+			s.everyStatus()
 			s.add("a", "b", "c")
-			dropped := 0
-			for cursor := ""; ; {
-				n, next, err := s.broker.Compact(s.ctx, "default", cursor, 2)
-				s.ok(err)
-				if dropped += n; next == "" {
-					break
-				}
-				cursor = next
+			for _, status := range []distro.Status{distro.StatusQueued, distro.StatusFailed, distro.StatusScheduled, distro.StatusFinished} {
+				before := s.standing(status)
+				s.equal("dropped", s.compact(status, 2), 0)
+				s.equal(string(status), s.standing(status), before)
 			}
-			s.equal("dropped", dropped, 0)
-			s.equal("order", s.order("default"), "a b c")
-			_, _, err := s.broker.Compact(s.ctx, "default", "x", 2)
+			_, _, err := s.broker.Compact(s.ctx, "default", distro.StatusQueued, "x", 2)
 			s.invalidCursor("Compact", "x", err)
+			for _, status := range []distro.Status{"", distro.StatusStarted, distro.StatusStopped} {
+				_, _, err := s.broker.Compact(s.ctx, "default", status, "", 2)
+				s.equal("code", distro.ErrorCode(err), distro.CodeInvalid)
+			}
 		}},
+	}
+}
+
+// compact walks to the end and returns how many entries it dropped.
+func (s *suite) compact(status distro.Status, limit int) int {
+	s.Helper()
+	for dropped, cursor := 0, ""; ; {
+		n, next, err := s.broker.Compact(s.ctx, "default", status, cursor, limit)
+		s.ok(err)
+		if dropped += n; next == "" {
+			return dropped
+		}
+		cursor = next
 	}
 }
 

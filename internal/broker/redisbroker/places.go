@@ -136,7 +136,10 @@ const (
 // Compact implements broker.Broker. Its cursor is how many entries lie between
 // the end of the list and the place. Jobs leave a list at the front and join it
 // at the end, so what is counted from the end is passed over by nobody.
-func (b *Broker) Compact(ctx context.Context, queue, cursor string, limit int) (int, string, error) {
+func (b *Broker) Compact(ctx context.Context, queue string, status distro.Status, cursor string, limit int) (int, string, error) {
+	if err := broker.CheckCompact(queue, status); err != nil {
+		return 0, "", err
+	}
 	seen := int64(0)
 	if cursor != "" {
 		var err error
@@ -144,8 +147,11 @@ func (b *Broker) Compact(ctx context.Context, queue, cursor string, limit int) (
 			return 0, "", distro.Invalid("cursor", "not a cursor")
 		}
 	}
-	a := b.begin(b.now(), 4)
-	a.text(queue, strconv.FormatInt(seen, 10))
+	a := b.begin(b.now(), 5)
+	s := sourcesOf(queue, status, nil)[0]
+	a.text(s.key)
+	a.flag(s.list)
+	a.text(strconv.FormatInt(seen, 10))
 	a.number(min(limit, compactStep))
 	a.number(compactReach)
 	reply, err := b.run(ctx, "compact", a)

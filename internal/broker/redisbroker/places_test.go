@@ -93,32 +93,37 @@ func TestEntriesWithoutARecordKeepTheirPlace(t *testing.T) {
 func TestCompactingTakesOutWhatHasNoRecordAndKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	queued, _ := b.fillPlaces(57)
-	dropped, cursor := 0, ""
-	for {
-		n, next, err := b.broker.Compact(t.Context(), "q", cursor, 10)
-		if err != nil {
-			t.Fatal(err)
+	queued, failed := b.fillPlaces(57)
+	for status, all := range map[distro.Status][]string{distro.StatusQueued: queued, distro.StatusFailed: failed} {
+		dropped, cursor := 0, ""
+		for {
+			n, next, err := b.broker.Compact(t.Context(), "q", status, cursor, 10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if dropped += n; next == "" {
+				break
+			}
+			cursor = next
+			b.do("RPUSH", "rq:queue:q", "later")
 		}
-		if dropped += n; next == "" {
-			break
+		var want []string
+		for _, id := range all {
+			if !strings.HasPrefix(id, "(") {
+				want = append(want, id)
+			}
 		}
-		cursor = next
-		b.do("RPUSH", "rq:queue:q", "later")
-	}
-	var want []string
-	for _, id := range queued {
-		if !strings.HasPrefix(id, "(") {
-			want = append(want, id)
+		got := b.standing(broker.PlaceQuery{Queue: "q", Status: status, Limit: 100})
+		if diff := cmp.Diff(want, got[:min(len(want), len(got))]); diff != "" || dropped != len(all)-len(want) {
+			t.Errorf("%s: dropped %d of %d; (-want +got):\n%s", status, dropped, len(all)-len(want), diff)
 		}
-	}
-	got := b.standing(broker.PlaceQuery{Queue: "q", Status: distro.StatusQueued, Limit: 100})
-	if diff := cmp.Diff(want, got[:min(len(want), len(got))]); diff != "" || dropped != len(queued)-len(want) {
-		t.Errorf("dropped %d of %d; (-want +got):\n%s", dropped, len(queued)-len(want), diff)
 	}
 	b.do("SET", "rq:queue:odd", "of another type")
-	if n, next, err := b.broker.Compact(t.Context(), "odd", "", 10); n != 0 || next != "" || err != nil {
-		t.Errorf("a key of another type: %d, %q, %v", n, next, err)
+	b.do("SET", "rq:failed:odd", "of another type")
+	for _, status := range []distro.Status{distro.StatusQueued, distro.StatusFailed} {
+		if n, next, err := b.broker.Compact(t.Context(), "odd", status, "", 10); n != 0 || next != "" || err != nil {
+			t.Errorf("a key of another type: %d, %q, %v", n, next, err)
+		}
 	}
 }
 
@@ -253,7 +258,7 @@ func BenchmarkPlaces(b *testing.B) {
 			c.Do("DEL", fmt.Sprintf("rq:job:%036d", jobs-29_000-i*2))
 		}
 		for cursor := ""; b.Loop(); {
-			_, next, err := br.Compact(b.Context(), "q", cursor, 200)
+			_, next, err := br.Compact(b.Context(), "q", distro.StatusQueued, cursor, 200)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -236,7 +236,10 @@ func (b *Broker) describe(ctx context.Context, tx *sql.Tx, seqs []int64) ([]brok
 }
 
 // Compact implements broker.Broker: no entry is without its record here.
-func (b *Broker) Compact(_ context.Context, _, cursor string, _ int) (int, string, error) {
+func (b *Broker) Compact(_ context.Context, queue string, status distro.Status, cursor string, _ int) (int, string, error) {
+	if err := broker.CheckCompact(queue, status); err != nil {
+		return 0, "", err
+	}
 	if cursor != "" {
 		return 0, "", distro.Invalid("cursor", "not a cursor")
 	}
