@@ -244,6 +244,11 @@ func (s *Service) Act(ctx context.Context, action broker.Action, id string) (dis
 }
 
 func (s *Service) act(ctx context.Context, action broker.Action, id string) error {
+	if action == broker.ActionDelete {
+		if err := s.checkDelete(); err != nil {
+			return err
+		}
+	}
 	if id == "" || len(id) > maxForeignID {
 		return noJob(id)
 	}

@@ -44,11 +44,13 @@ func operationActions() []broker.Action {
 // checkSelection refuses selections that select by nothing or by two things, and actions
 // that no job of the selection allows.
 func (s *Service) checkSelection(action broker.Action, sel Selection) error {
-	if s.opts.History == nil {
-		return errForgets()
-	}
 	if !slices.Contains(operationActions(), action) {
 		return distro.Invalid("action", "must be one of requeue, cancel and delete")
+	}
+	if action == broker.ActionDelete {
+		if err := s.checkDelete(); err != nil {
+			return err
+		}
 	}
 	by := 0
 	for _, given := range []bool{len(sel.IDs) > 0, sel.Queue != "" || sel.Status != "", sel.Query != ""} {
@@ -69,6 +71,9 @@ func (s *Service) checkSelection(action broker.Action, sel Selection) error {
 		return distro.Invalid("status", "no job that is %s can be %s", sel.Status, pastOf(action))
 	}
 	if sel.Query != "" {
+		if s.opts.History == nil {
+			return errForgets()
+		}
 		_, err := s.parse("query", sel.Query)
 		return err
 	}
@@ -144,7 +149,7 @@ func (s *Service) selected(ctx context.Context, sel Selection) (n int, exact boo
 }
 
 // StartOperation begins an action on many jobs. It is carried out by whoever is
-// in RunOperations, also after this process was killed. With an id, beginning it
+// in RunOperations, with a history also after this process was killed. With an id, beginning it
 // again returns it as it is; empty: a random one.
 func (s *Service) StartOperation(ctx context.Context, id string, action broker.Action, sel Selection, caller string) (Operation, error) {
 	if err := s.checkSelection(action, sel); err != nil {
@@ -175,7 +180,7 @@ func (s *Service) StartOperation(ctx context.Context, id string, action broker.A
 		ID: id, Action: string(action), Filter: string(text), State: store.OperationWaiting,
 		Total: total, Caller: caller, CreatedAt: s.opts.Now().UTC().Truncate(time.Microsecond),
 	}}
-	err = s.opts.History.CreateOperation(ctx, o.Operation)
+	err = s.operations.CreateOperation(ctx, o.Operation)
 	if errors.Is(err, store.ErrConflict) {
 		return s.Operation(ctx, id)
 	}
@@ -192,19 +197,13 @@ func (s *Service) StartOperation(ctx context.Context, id string, action broker.A
 
 // Operation returns one operation.
 func (s *Service) Operation(ctx context.Context, id string) (Operation, error) {
-	if s.opts.History == nil {
-		return Operation{}, errForgets()
-	}
-	o, err := s.opts.History.Operation(ctx, id)
+	o, err := s.operations.Operation(ctx, id)
 	return showOperation(o), operationFault(id, err)
 }
 
 // Operations returns the newest operations.
 func (s *Service) Operations(ctx context.Context, limit int) ([]Operation, error) {
-	if s.opts.History == nil {
-		return nil, errForgets()
-	}
-	found, err := s.opts.History.Operations(ctx, limit)
+	found, err := s.operations.Operations(ctx, limit)
 	list := make([]Operation, len(found))
 	for i, o := range found {
 		list[i] = showOperation(o)
@@ -215,10 +214,7 @@ func (s *Service) Operations(ctx context.Context, limit int) ([]Operation, error
 // CancelOperation lets an operation end behind its next step. What is done
 // stays done.
 func (s *Service) CancelOperation(ctx context.Context, id string) (Operation, error) {
-	if s.opts.History == nil {
-		return Operation{}, errForgets()
-	}
-	o, err := s.opts.History.CancelOperation(ctx, id)
+	o, err := s.operations.CancelOperation(ctx, id)
 	return showOperation(o), operationFault(id, err)
 }
 
@@ -247,7 +243,7 @@ const (
 func (s *Service) RunOperations(ctx context.Context) error {
 	for {
 		wait := lookForOthers
-		unfinished, err := s.opts.History.UnfinishedOperations(ctx)
+		unfinished, err := s.operations.UnfinishedOperations(ctx)
 		for _, o := range unfinished {
 			if err == nil {
 				err = s.carryOut(ctx, o)
@@ -327,7 +323,7 @@ func passes(err error) bool {
 // there again would find its jobs acted on, and count them as skipped.
 func (s *Service) saveOperation(ctx context.Context, o store.Operation) (store.Operation, error) {
 	for pause := firstPause; ; pause = min(2*pause, afterTrouble) {
-		saved, err := s.opts.History.SaveOperation(ctx, o)
+		saved, err := s.operations.SaveOperation(ctx, o)
 		if err == nil || ctx.Err() != nil || !passes(historyFault(err)) {
 			return saved, err
 		}

@@ -125,6 +125,9 @@ func (s *Service) Clean(ctx context.Context, queue string) (int, error) {
 // What has begun goes on when ctx ends, as when a client did not wait; only the
 // end of the broker stops it.
 func (s *Service) empty(ctx context.Context, queues ...string) (int, error) {
+	if err := s.checkDelete(); err != nil {
+		return 0, err
+	}
 	total := 0
 	cursors := make([]string, len(queues))
 	walk := ctx

@@ -28,7 +28,8 @@ const (
 	MaxWait    = time.Minute // of one Wait
 )
 
-// Options are what a Service works with. The first four are required.
+// Options are what a Service works with. Broker is required. Without the three
+// behind it the service watches a queue of others: what needs them is refused.
 type Options struct {
 	Broker  broker.Broker
 	Catalog Catalog
@@ -37,7 +38,7 @@ type Options struct {
 
 	Commands  Commands         // to single workers; nil: those of this queue hear none
 	Artifacts Artifacts        // files that jobs left; nil: there are none
-	History   History          // what ran; nil: nothing is remembered
+	History   History          // what ran; nil: nothing is remembered, and operations end with the process
 	Behind    func() time.Time // since when history lacks what happens; nil: it never does
 	Commit    func() string    // what is checked out in modules_path, empty: nothing; nil: not known
 	Zone      *time.Location   // of days and times in searches; default UTC
@@ -48,6 +49,7 @@ type Options struct {
 	JobTimeout    time.Duration    // of jobs whose request names none; default 30 minutes
 	ResultTTL     time.Duration    // how long a finished job's record is kept; 0: not at all
 	FailureTTL    time.Duration    // the same for failed and stopped jobs; default a year, as RQ
+	DisableDelete bool             // no job is deleted at anybody's request
 	MaxArguments  int              // bytes of the arguments of one job; default 32 MiB
 	Now           func() time.Time // default time.Now
 	Logger        *slog.Logger     // hears what operators do; default: none
@@ -72,6 +74,12 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Catalog == nil {
+		o.Catalog = absentCatalog{}
+	}
+	if o.Output == nil {
+		o.Output = absentOutput{}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -83,32 +91,47 @@ func (o Options) withDefaults() Options {
 // safe for concurrent use. It runs a goroutine only while somebody is in Wait
 // or FollowLog.
 type Service struct {
-	opts      Options
-	follower  *follower
-	searching chan struct{} // holds one for each search that runs
-	begun     chan struct{} // there is a new operation
-	glance    shared[Current]
-	work      shared[[]Operation]
+	opts       Options
+	operations Operations
+	follower   *follower
+	searching  chan struct{} // holds one for each search that runs
+	begun      chan struct{} // there is a new operation
+	glance     shared[Current]
+	work       shared[[]Operation]
 }
 
 // New returns a Service.
 func New(opts Options) (*Service, error) {
-	if opts.Broker == nil || opts.Catalog == nil || opts.Output == nil {
-		return nil, errors.New("a service needs a broker, a catalog and an output")
+	if opts.Broker == nil {
+		return nil, errors.New("a service needs a broker")
 	}
-	if len(opts.Queues) == 0 {
-		return nil, errors.New("a service needs at least one queue")
+	if len(opts.Queues) == 0 && opts.Catalog != nil {
+		return nil, errors.New("a service with automations needs at least one queue")
 	}
 	if opts.Retries < 0 || opts.Retries > MaxRetries {
 		return nil, fmt.Errorf("%d retries: must be 0 to %d", opts.Retries, MaxRetries)
 	}
-	return &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker), searching: make(chan struct{}, maxSearches), begun: make(chan struct{}, 1)}, nil
+	s := &Service{opts: opts.withDefaults(), follower: newFollower(opts.Broker), searching: make(chan struct{}, maxSearches), begun: make(chan struct{}, 1)}
+	if s.operations = Operations(&held{}); opts.History != nil {
+		s.operations = opts.History
+	}
+	return s, nil
+}
+
+// DeleteDisabled reports whether no job is deleted at anybody's request.
+func (s *Service) DeleteDisabled() bool { return s.opts.DisableDelete }
+
+func (s *Service) checkDelete() error {
+	if s.opts.DisableDelete {
+		return distro.Errorf(distro.CodeForbidden, "deleting jobs is disabled here")
+	}
+	return nil
 }
 
 // DefaultQueue is the queue of requests that name none: "default" where it is
 // configured, else the one of the lowest priority.
 func (s *Service) DefaultQueue() string {
-	if slices.Contains(s.opts.Queues, "default") {
+	if len(s.opts.Queues) == 0 || slices.Contains(s.opts.Queues, "default") {
 		return "default"
 	}
 	return s.opts.Queues[len(s.opts.Queues)-1]

@@ -325,7 +325,7 @@ func (s *Service) update(ctx context.Context, sub *Subscription, told *told) (Up
 			told.current, told.knows, u.Current = now, true, &now
 		}
 	}
-	if operations && s.opts.History != nil {
+	if operations {
 		list, err := s.work.get(ctx, func(ctx context.Context) ([]Operation, error) { return s.Operations(ctx, shownUpdates) })
 		if err == nil { // history being away is told elsewhere, and ends nothing
 			u.Operations = told.news(list)
