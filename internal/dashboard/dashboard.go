@@ -123,6 +123,7 @@ func (s *Server) routes() {
 	if s.opts.API != nil {
 		s.mux.Handle("/api/v1/", s.opts.API(roleOf))
 	}
+	(&rqDashboard{s.opts.Service, s.opts.Logger}).register(s.mux)
 	s.page("/", func(*request) error { return distro.Errorf(distro.CodeNotFound, "there is nothing at this address") })
 }
 
