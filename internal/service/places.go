@@ -90,7 +90,7 @@ func (s *Service) actOnFew(ctx context.Context, action broker.Action, ids []stri
 		if err == nil {
 			done.Count++
 			if action == broker.ActionDelete {
-				err = s.opts.Output.Delete(ids[i])
+				err = s.forget(ids[i])
 			}
 		}
 		if err != nil && !errors.Is(err, broker.ErrConflict) && !errors.Is(err, broker.ErrNotFound) {

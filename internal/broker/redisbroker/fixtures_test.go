@@ -1,15 +1,12 @@
 package redisbroker_test
 
 import (
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -27,15 +24,8 @@ import (
 // fixture is a whole Redis as a stock RQ left it, and what that RQ says of its
 // jobs.
 type fixture struct {
-	keys []fixtureKey
+	keys []redistest.Key
 	jobs map[string]fixtureJob
-}
-
-type fixtureKey struct {
-	Key   string          `json:"key"`
-	Type  string          `json:"type"`
-	TTL   int             `json:"ttl"`
-	Value json.RawMessage `json:"value"`
 }
 
 type fixtureJob struct {
@@ -68,99 +58,22 @@ type fixtureResult struct {
 
 func readFixture(t *testing.T, version string) fixture {
 	t.Helper()
-	var state struct {
-		Keys []fixtureKey `json:"keys"`
+	dir := filepath.Join("testdata", "rq", version)
+	f := fixture{keys: redistest.ReadState(t, filepath.Join(dir, "state.json"))}
+	text, err := os.ReadFile(filepath.Join(dir, "expected.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &f.jobs)
 	}
-	var f fixture
-	for name, into := range map[string]any{"state.json": &state, "expected.json": &f.jobs} {
-		text, err := os.ReadFile(filepath.Join("testdata", "rq", version, name))
-		if err == nil {
-			err = json.Unmarshal(text, into)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
-	f.keys = state.Keys
 	return f
 }
 
 // load writes the state into a database.
 func (f fixture) load(t *testing.T, c *redistest.Conn) {
 	t.Helper()
-	for _, k := range f.keys {
-		for _, args := range k.commands(t) {
-			if e, failed := c.Do(args...).(redistest.Error); failed {
-				t.Fatalf("%q: %v", args, e)
-			}
-		}
-		if k.TTL > 0 {
-			c.Do("EXPIRE", k.Key, strconv.Itoa(k.TTL))
-		}
-	}
-}
-
-func (k fixtureKey) commands(t *testing.T) [][]string {
-	t.Helper()
-	parse := func(into any) {
-		if err := json.Unmarshal(k.Value, into); err != nil {
-			t.Fatalf("%s: %v", k.Key, err)
-		}
-	}
-	decode := func(s string) string {
-		text, err := base64.StdEncoding.DecodeString(s)
-		if err != nil {
-			t.Fatalf("%s: %v", k.Key, err)
-		}
-		return string(text)
-	}
-	pairs := func(fields map[string]string) (list []string) {
-		for _, name := range slices.Sorted(maps.Keys(fields)) {
-			list = append(list, name, decode(fields[name]))
-		}
-		return list
-	}
-	switch k.Type {
-	case "string":
-		var value string
-		parse(&value)
-		return [][]string{{"SET", k.Key, decode(value)}}
-	case "hash":
-		var fields map[string]string
-		parse(&fields)
-		return [][]string{append([]string{"HSET", k.Key}, pairs(fields)...)}
-	case "list", "set":
-		var items []string
-		parse(&items)
-		args := []string{map[string]string{"list": "RPUSH", "set": "SADD"}[k.Type], k.Key}
-		for _, item := range items {
-			args = append(args, decode(item))
-		}
-		return [][]string{args}
-	case "zset":
-		var members [][2]string
-		parse(&members)
-		args := []string{"ZADD", k.Key}
-		for _, m := range members {
-			args = append(args, m[1], decode(m[0]))
-		}
-		return [][]string{args}
-	case "stream":
-		var entries []json.RawMessage
-		parse(&entries)
-		var list [][]string
-		for _, entry := range entries {
-			var id string
-			var fields map[string]string
-			if err := json.Unmarshal(entry, &[]any{&id, &fields}); err != nil {
-				t.Fatalf("%s: %v", k.Key, err)
-			}
-			list = append(list, append([]string{"XADD", k.Key, id}, pairs(fields)...))
-		}
-		return list
-	}
-	t.Fatalf("%s: unknown type %q", k.Key, k.Type)
-	return nil
+	redistest.Load(t, c, f.keys)
 }
 
 func TestTheFixturesDisplayWhatStockRQSays(t *testing.T) {
