@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -25,7 +24,6 @@ import (
 const (
 	defaultServer = "http://127.0.0.1:7000"
 	maxReply      = 256 << 20
-	maxTokenFile  = 4 << 10
 	waitStep      = 30 * time.Second // of one long poll
 )
 
@@ -37,7 +35,7 @@ type remote struct {
 
 func (r *remote) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.server, "server", defaultServer, "`URL` of the server")
-	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` that holds the token; else DISTRO_AUTH_TOKEN, else auth_token of ./config.cfg")
+	cmd.Flags().StringVar(&r.tokenFile, "token-file", "", "`FILE` that holds the token; else DISTRO_AUTH_TOKEN or the file that DISTRO_AUTH_TOKEN_FILE names, else auth_token of ./config.cfg")
 	cmd.Flags().BoolVar(&r.json, "json", false, "print the API's JSON")
 }
 
@@ -68,26 +66,26 @@ func (r *remote) client(con *console) (*client, error) {
 
 // token finds the bearer token; it is empty when there is none.
 func (r *remote) token(con *console) (string, error) {
-	if r.tokenFile == "" {
-		if token := con.getenv("DISTRO_AUTH_TOKEN"); token != "" {
-			return checkToken("DISTRO_AUTH_TOKEN", token)
-		}
-		return checkToken("config.cfg: auth_token", config.FileToken("config.cfg"))
+	const variable = "DISTRO_AUTH_TOKEN"
+	if r.tokenFile != "" {
+		return tokenIn("--token-file", r.tokenFile)
 	}
-	f, err := os.Open(r.tokenFile)
+	if token := con.getenv(variable); token != "" {
+		return checkToken(variable, token)
+	}
+	if file := con.getenv(variable + config.FileSuffix); file != "" {
+		return tokenIn(variable+config.FileSuffix, file)
+	}
+	return checkToken("config.cfg: auth_token", config.FileToken("config.cfg"))
+}
+
+// tokenIn reads the token of a file that origin names.
+func tokenIn(origin, file string) (string, error) {
+	token, err := config.ReadSecret(file)
 	if err != nil {
-		return "", usage("--token-file: %v", err)
+		return "", usage("%s: %v", origin, err)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxTokenFile+1))
-	if err != nil {
-		return "", usage("--token-file: %v", err)
-	}
-	token := strings.TrimSpace(string(data))
-	if token == "" || len(data) > maxTokenFile {
-		return "", usage("--token-file: %s does not hold a token", r.tokenFile)
-	}
-	return checkToken("--token-file", token)
+	return checkToken(origin, token)
 }
 
 func checkToken(origin, token string) (string, error) {

@@ -24,7 +24,8 @@ func newWorker(con *console) *cobra.Command {
 			"asked to end: then it starts no more jobs and waits for those that run; asked again after a second or\n" +
 			"more, it kills them. Queues are looked into strictly in the order given; without any it is \"default\".\n\n" +
 			"The Redis is that of --url, else RQ_REDIS_URL, else REDIS_URL (or REDIS_HOST, REDIS_PORT, REDIS_DB,\n" +
-			"REDIS_PASSWORD), else redis://localhost:6379/0. Sentinel: sentinel://HOST:PORT,HOST:PORT/MASTER/DB.\n\n" +
+			"REDIS_PASSWORD), else redis://localhost:6379/0. RQ_REDIS_URL_FILE and REDIS_URL_FILE name a file\n" +
+			"that holds the URL. Sentinel: sentinel://HOST:PORT,HOST:PORT/MASTER/DB.\n\n" +
 			"Jobs import from the current folder, or from --modules. It takes every flag of `rq worker`, and names\n" +
 			"those that have no effect. Through a link named rq, `rq worker` is `distro worker`.",
 		Example: "  distro worker high default low\n" +
@@ -107,7 +108,10 @@ func (f *workerFlags) options(con *console, cmd *cobra.Command, queues []string)
 			distinct = append(distinct, queue)
 		}
 	}
-	redis, origin := f.redisURL(con.getenv)
+	redis, origin, err := f.redisURL(con.getenv)
+	if err != nil {
+		return app.WorkerOptions{}, err
+	}
 	if err := redisbroker.CheckURL(redis); err != nil {
 		return app.WorkerOptions{}, usage("%s: %v", origin, err)
 	}

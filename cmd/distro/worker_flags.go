@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/config"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
 
@@ -262,16 +263,26 @@ const (
 	maxSeconds     = 10 * 31536000 // 10 years
 )
 
-// redisURL finds the Redis where RQ does, and says what named it.
-func (f *workerFlags) redisURL(getenv func(string) string) (redis, origin string) {
-	for _, from := range [][2]string{
-		{f.url, "--url"}, {getenv("RQ_REDIS_URL"), "RQ_REDIS_URL"}, {getenv("REDIS_URL"), "REDIS_URL"},
-	} {
-		if from[0] != "" {
-			return from[0], from[1]
+// redisURL finds the Redis where RQ does, and says what named it. A URL that
+// holds a password may stand in a file, which the variable of the same name with
+// _FILE behind it names.
+func (f *workerFlags) redisURL(getenv func(string) string) (redis, origin string, err error) {
+	if f.url != "" {
+		return f.url, "--url", nil
+	}
+	for _, name := range []string{"RQ_REDIS_URL", "REDIS_URL"} {
+		if redis := getenv(name); redis != "" {
+			return redis, name, nil
+		}
+		if file := getenv(name + config.FileSuffix); file != "" {
+			name += config.FileSuffix
+			if redis, err = config.ReadSecret(file); err != nil {
+				return "", name, usage("%s: %v", name, err)
+			}
+			return redis, name, nil
 		}
 	}
-	return redisParts(getenv), "REDIS_HOST and the like"
+	return redisParts(getenv), "REDIS_HOST and the like", nil
 }
 
 // redisParts puts the URL together that RQ's variables spell out.

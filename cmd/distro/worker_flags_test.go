@@ -2,6 +2,8 @@ package main
 
 import (
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +15,10 @@ import (
 
 func TestTheRedisOfAWorkerIsFoundWhereRQFindsIt(t *testing.T) {
 	t.Parallel()
+	file := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(file, []byte("redis://:p@f/1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		flag    string
 		environ []string
@@ -22,6 +28,9 @@ func TestTheRedisOfAWorkerIsFoundWhereRQFindsIt(t *testing.T) {
 		{"", []string{"REDIS_URL=redis://a", "REDIS_HOST=b"}, "redis://a"},
 		{"", []string{"REDIS_URL=redis://a", "RQ_REDIS_URL=redis://c"}, "redis://c"},
 		{"unix:///s", []string{"RQ_REDIS_URL=redis://c"}, "unix:///s"},
+		{"", []string{"REDIS_URL=redis://a", "RQ_REDIS_URL_FILE=" + file}, "redis://:p@f/1"},
+		{"", []string{"RQ_REDIS_URL=redis://c", "RQ_REDIS_URL_FILE=" + file}, "redis://c"},
+		{"", []string{"REDIS_HOST=h", "REDIS_URL_FILE=" + file}, "redis://:p@f/1"},
 		{"", []string{"REDIS_HOST=h"}, "redis://h:6379/0"},
 		{"", []string{"REDIS_PORT=1", "REDIS_DB=2", "REDIS_PASSWORD=p@ss/w"}, "redis://:p%40ss%2Fw@localhost:1/2"},
 		{"", []string{"REDIS_HOST=::1"}, "redis://[::1]:6379/0"},
@@ -31,8 +40,8 @@ func TestTheRedisOfAWorkerIsFoundWhereRQFindsIt(t *testing.T) {
 	} {
 		f := workerFlags{url: tt.flag}
 		con := newConsole(tt.environ, nil, io.Discard, io.Discard)
-		if got, _ := f.redisURL(con.getenv); got != tt.want {
-			t.Errorf("--url %q, %q: got %s, want %s", tt.flag, tt.environ, got, tt.want)
+		if got, _, err := f.redisURL(con.getenv); got != tt.want || err != nil {
+			t.Errorf("--url %q, %q: got %s, %v, want %s", tt.flag, tt.environ, got, err, tt.want)
 		}
 	}
 }

@@ -138,6 +138,46 @@ func TestEnvironmentOverridesFileAndFlagsOverrideBoth(t *testing.T) {
 	}
 }
 
+func TestSecretsMayStandInFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	token, link := file("token", secret+"\n"), file("url", "  redis://:p%40@h:6379/1\r\n")
+	c := load(t, "auth_token = "+secret+"-old\n", "DISTRO_AUTH_TOKEN_FILE="+token, "DISTRO_REDIS_URL_FILE="+link, "DISTRO_WEBHOOK_URL_FILE=")
+	if c.AuthToken != secret || c.RedisURL != "redis://:p%40@h:6379/1" || c.WebhookURL != "" {
+		t.Errorf("token %q, redis %q, webhook %q", c.AuthToken, c.RedisURL, c.WebhookURL)
+	}
+	if got := c.Origin("auth_token"); got != "DISTRO_AUTH_TOKEN_FILE" {
+		t.Errorf("origin of the token = %q", got)
+	}
+	for variables, want := range map[string]string{
+		"DISTRO_AUTH_TOKEN_FILE=" + filepath.Join(dir, "none"):                    "DISTRO_AUTH_TOKEN_FILE: DIR/none cannot be read (no such file or directory)",
+		"DISTRO_AUTH_TOKEN_FILE=" + file("blank", " \n"):                          "DISTRO_AUTH_TOKEN_FILE: DIR/blank is empty: write the value into it",
+		"DISTRO_AUTH_TOKEN_FILE=" + file("lines", secret+"\n"+secret):             "DISTRO_AUTH_TOKEN_FILE: DIR/lines is no text of one line: keep nothing but the value in it",
+		"DISTRO_AUTH_TOKEN_FILE=" + file("huge", strings.Repeat("s3cret", 1<<16)): "DISTRO_AUTH_TOKEN_FILE: DIR/huge is no text of one line: keep nothing but the value in it",
+		"DISTRO_AUTH_TOKEN_FILE=" + file("short", "s3cret"):                       "DISTRO_AUTH_TOKEN_FILE: auth_token: not a token of at least 16 visible characters of ASCII without spaces",
+		"DISTRO_POSTGRES_URL_FILE=" + token:                                       "DISTRO_POSTGRES_URL_FILE: postgre_url: not a URL that begins with postgres://, postgresql://, postgresql+psycopg2://",
+		"DISTRO_AUTH_TOKEN=" + secret + " DISTRO_AUTH_TOKEN_FILE=" + token:        "DISTRO_AUTH_TOKEN_FILE: auth_token is set twice, here and by DISTRO_AUTH_TOKEN: keep one of them",
+		"DISTRO_AUTH_TOKEN_FILE=" + token + " DISTRO_AUTH_TOKEN=" + secret:        "DISTRO_AUTH_TOKEN: auth_token is set twice, here and by DISTRO_AUTH_TOKEN_FILE: keep one of them",
+		"DISTRO_QUEUES_FILE=" + token:                                             "DISTRO_QUEUES_FILE: no setting has this name (the nearest one is DISTRO_QUEUES; `distro up --help` lists them)",
+	} {
+		_, err := config.Load(config.Sources{Environ: strings.Fields(variables)})
+		if distro.ErrorCode(err) != distro.CodeInvalid {
+			t.Errorf("%q: error = %v, want one of CodeInvalid", variables, err)
+		} else if got := strings.ReplaceAll(err.Error(), dir, "DIR"); got != want {
+			t.Errorf("%q:\n got %s\nwant %s", variables, got, want)
+		} else if strings.Contains(got, "s3cret") {
+			t.Errorf("%q tells the secret: %s", variables, got)
+		}
+	}
+}
+
 func TestErrorsAreOneLineThatNamesThePlace(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

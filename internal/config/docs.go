@@ -23,7 +23,8 @@ the root of the repository. It is an INI file as Python's ` + "`configparser`" +
 - UTF-8, with or without a byte order mark; any line ends.
 
 The environment variable ` + "`DISTRO_<NAME>`" + ` overrides the file, and a flag overrides both; an empty variable
-counts as not set. Relative paths of the file are taken from its folder, those of variables and flags from the
+counts as not set. A setting that is never shown may stand in a file: ` + "`DISTRO_<NAME>_FILE`" + ` names it, and its one
+line is the value, as containers and service managers hand secrets over. Relative paths of the file are taken from its folder, those of variables and flags from the
 current one. A name that is not in this table is refused, and so is a value that does not fit, with file and line.
 What a job finds in its environment (` + "`DISTRO_JOB_ID`, `DISTRO_QUEUE`, `DISTRO_ATTEMPT`, `DISTRO_ARTIFACTS`" + `) is no setting.
 

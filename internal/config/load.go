@@ -159,19 +159,37 @@ func (l *loader) environment(environ []string, here string) ([]assignment, error
 		if !ours || text == "" || slices.Contains(jobs, name) {
 			continue
 		}
-		rest = strings.ToLower(rest)
-		s := l.find(rest)
+		s, inFile := l.named(rest)
 		if s == nil {
 			form := func(setting string) string { return envPrefix + strings.ToUpper(setting) }
-			return nil, invalid("%s: no setting has this name %s", printable(name), l.nearest(rest, form))
+			return nil, invalid("%s: no setting has this name %s", printable(name), l.nearest(strings.ToLower(rest), form))
 		}
 		if first := names[s.Name]; first != "" {
 			return nil, invalid("%s: %s is set twice, here and by %s: keep one of them", name, s.Name, first)
 		}
 		names[s.Name] = name
+		if inFile {
+			var err error
+			if text, err = ReadSecret(text); err != nil {
+				return nil, invalid("%s: %v", name, err)
+			}
+		}
 		list = append(list, assignment{setting: s, text: text, origin: name, base: here})
 	}
 	return list, nil
+}
+
+// named finds the setting of a variable without its prefix, and whether the
+// variable names a file that holds the value, as it may for secrets.
+func (l *loader) named(rest string) (s *Setting, inFile bool) {
+	if s := l.find(strings.ToLower(rest)); s != nil {
+		return s, false
+	}
+	name, suffixed := strings.CutSuffix(rest, FileSuffix)
+	if s := l.find(strings.ToLower(name)); suffixed && s != nil && s.Secret {
+		return s, true
+	}
+	return nil, false
 }
 
 // flags takes the flags of the command line, which checked their names.
