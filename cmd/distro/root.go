@@ -30,7 +30,7 @@ func newRoot(con *console) *cobra.Command {
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // newCompletion takes its place
 	root.SetIn(con.in)
 	root.SetOut(con.out)
 	root.SetErr(con.err)
@@ -46,11 +46,16 @@ func newRoot(con *console) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupServe, newUp(con), newWorker(con), newDoctor(con), newVersion(con))
+	add(groupServe, newUp(con), newWorker(con), newDoctor(con), newVersion(con), newCompletion(con))
 	add(groupJobs, newModules(con), newEnqueue(con), newJobs(con), newJob(con), newLogs(con),
 		newRequeue(con), newCancel(con), newStop(con), newDelete(con))
 	add(groupQueue, newInfo(con), newQueues(con), newWorkers(con), newPause(con), newResume(con), newSuspend(con), newEmpty(con))
 	root.SetHelpCommand(newHelp(root))
+	for _, cmd := range root.Commands() {
+		if cmd.ValidArgsFunction == nil && cmd.ValidArgs == nil {
+			cmd.ValidArgsFunction = cobra.NoFileCompletions // no command takes names of files
+		}
+	}
 	return root
 }
 
