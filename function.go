@@ -8,6 +8,7 @@ type Module struct {
 	Doc       string
 	Functions []Function
 	Imported  []string     // names bound by import statements: they belong to other modules and cannot be called
+	Types     []Type       // that annotations of its functions may name
 	Hash      string       // SHA-256 of the file, hexadecimal
 	Error     *SyntaxError // the file does not parse; Functions is empty then
 	Shadows   bool         // hides a module of the standard library, so nothing of it can be enqueued
@@ -58,3 +59,22 @@ type Parameter struct {
 	Annotation string  // source text; empty when there is none
 	Default    *string // source text; nil when the argument is required
 }
+
+// Type is a class or a name of a module, of whose values its source tells.
+type Type struct {
+	Name   string
+	Kind   TypeKind
+	Doc    string
+	Fields []Parameter // of a record, with what it inherits; of an enumeration its members, whose Default is the value
+	Of     string      // source text of what an alias stands for
+}
+
+// TypeKind is what a Type is made of.
+type TypeKind string
+
+// The kinds of types.
+const (
+	Enumeration TypeKind = "ENUM"
+	Record      TypeKind = "RECORD" // dataclass, TypedDict, NamedTuple or model; a Default of "..." is a key that may be left out
+	Alias       TypeKind = "ALIAS"
+)

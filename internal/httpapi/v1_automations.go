@@ -58,7 +58,11 @@ func (s *Server) getFunction(ctx context.Context, in *functionInput) (*functionO
 	if err != nil {
 		return nil, err
 	}
+	m, err := s.opts.Service.Automation(ctx, in.Module)
+	if err != nil {
+		return nil, err
+	}
 	shown := showFunction(f)
-	shown.Schema = signature.Schema(f)
+	shown.Schema = signature.Schema(f, m.Types...)
 	return &functionOutput{shown}, nil
 }

@@ -125,6 +125,55 @@ async def build(month: str, /, year: int = 2026, *rest: "x", dry_run: Optional[b
 	}
 }
 
+func TestTypesThatAnnotationsNameAreDescribed(t *testing.T) {
+	t.Parallel()
+	b := newModules(t, nil)
+	b.write("types_of.py", `
+Uf = Literal["SP", "RJ"]
+Cpf = NewType("Cpf", str)
+NUMBERS = table["x"]
+class Color(str, enum.Enum):
+    RED = "red"
+    _hidden = 1
+    GREEN = enum.auto()
+class Plain: pass
+@dataclass(frozen=True)
+class Base:
+    id: int
+    kind: ClassVar[str] = "x"
+@dataclass
+class Order(Base):
+    """An order."""
+    tags: list[str] = field(default_factory=list)
+    uf: Uf = "SP"
+    id: str = field(repr=False)
+class Keys(TypedDict, total=False):
+    a: Required[int]
+    b: str
+if True:
+    class Model(pydantic.BaseModel):
+        n: int = Field(5, ge=1)
+        m: int = Field(..., gt=0)
+`)
+	text := func(s string) *string { return &s }
+	want := []distro.Type{
+		{Name: "Uf", Kind: distro.Alias, Of: "Literal['SP', 'RJ']"},
+		{Name: "Cpf", Kind: distro.Alias, Of: "str"},
+		{Name: "Color", Kind: distro.Enumeration, Fields: []distro.Parameter{{Name: "RED", Default: text("'red'")}, {Name: "GREEN", Default: text("1")}}},
+		{Name: "Base", Kind: distro.Record, Fields: []distro.Parameter{{Name: "id", Annotation: "int"}}},
+		{Name: "Order", Kind: distro.Record, Doc: "An order.", Fields: []distro.Parameter{
+			{Name: "id", Annotation: "str"}, {Name: "tags", Annotation: "list[str]", Default: text("[]")}, {Name: "uf", Annotation: "Uf", Default: text("'SP'")},
+		}},
+		{Name: "Keys", Kind: distro.Record, Fields: []distro.Parameter{{Name: "a", Annotation: "Required[int]"}, {Name: "b", Annotation: "str", Default: text("...")}}},
+		{Name: "Model", Kind: distro.Record, Fields: []distro.Parameter{
+			{Name: "n", Annotation: "Annotated[int, Field(5, ge=1)]", Default: text("5")}, {Name: "m", Annotation: "Annotated[int, Field(..., gt=0)]"},
+		}},
+	}
+	if diff := cmp.Diff(want, b.module("types_of").Types); diff != "" {
+		t.Errorf("types (-want +got):\n%s", diff)
+	}
+}
+
 func TestFunctionsAreWhatAnImportWouldDefine(t *testing.T) {
 	t.Parallel()
 	b := newModules(t, nil)

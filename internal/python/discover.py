@@ -19,6 +19,8 @@ MEMORY = 512 << 20  # bytes of address space; a file that needs more is refused
 MAX_ANSWER = 8 << 20  # bytes
 MAX_DOC = 16 << 10  # characters of a docstring
 MAX_SOURCE = 1000  # characters of a default, an annotation or a decorator
+MAX_TYPES = 200  # of a module
+MAX_MEMBERS = 200  # of a type
 
 
 class Imported:
@@ -175,6 +177,126 @@ def functions(bound):
                     yield function(name + "." + method, inner)
 
 
+def last_name(node):
+    """Returns the last part of a dotted name, which may be called or subscripted."""
+    while isinstance(node, (ast.Call, ast.Subscript)):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def enum_members(node, kind):
+    """Yields the members of an enumeration; those of auto() as Python numbers them."""
+    number = 0
+    for part in node.body:
+        if not isinstance(part, ast.Assign) or not isinstance(part.targets[0], ast.Name):
+            continue
+        name, value = part.targets[0].id, part.value
+        if name.startswith("_"):
+            continue
+        if isinstance(value, ast.Call) and last_name(value) == "auto":
+            number += 1
+            value = ast.Constant(name.lower() if kind == "StrEnum" else number)
+        elif isinstance(value, ast.Constant) and type(value.value) is int:
+            number = value.value
+        yield {"Name": name, "Default": source(value)}
+
+
+def standard_of(call):
+    """Returns the source of the default that a call of field() or Field() gives, or None."""
+    for word in call.keywords:
+        if word.arg == "default":
+            return source(word.value)
+        if word.arg in ("default_factory", "factory"):
+            made = {"list": "[]", "dict": "{}", "set": "[]", "tuple": "[]", "str": "''", "int": "0"}
+            return made.get(source(word.value), source(word.value) + "()")
+    if call.args and not (isinstance(call.args[0], ast.Constant) and call.args[0].value is ...):
+        return source(call.args[0])
+    return None
+
+
+def record_fields(node, total):
+    """Yields the fields of a class that is made of annotations."""
+    for part in node.body:
+        if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
+            continue
+        name, annotation, standard = part.target.id, source(part.annotation), None
+        kind = last_name(part.annotation)
+        if name.startswith("_") or kind in ("ClassVar", "KW_ONLY"):
+            continue
+        if isinstance(part.value, ast.Call) and last_name(part.value) in ("field", "Field", "attrib", "ib"):
+            standard = standard_of(part.value)
+            if last_name(part.value) == "Field":
+                annotation = cut("Annotated[{}, {}]".format(annotation, source(part.value)), MAX_SOURCE)
+        elif part.value is not None:
+            standard = source(part.value)
+        elif kind == "NotRequired" or (not total and kind != "Required"):
+            standard = "..."
+        yield {"Name": name, "Annotation": annotation, "Default": standard}
+
+
+ENUMS = ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag")
+RECORDS = ("TypedDict", "NamedTuple", "BaseModel", "BaseSettings", "Struct")
+DATACLASSES = ("dataclass", "define", "frozen", "attrs", "s", "attributes")
+
+
+def declared(node, known):
+    """Describes a class whose values are known from its source, or returns None."""
+    bases = [last_name(base) for base in node.bases]
+    inherited = [known[base] for base in bases if base in known]
+    enum = next((base for base in bases if base in ENUMS), "")
+    if enum or any(base["Kind"] == "ENUM" for base in inherited):
+        fields = list(enum_members(node, enum))
+        return {"Kind": "ENUM", "Name": node.name, "Fields": fields[:MAX_MEMBERS]} if fields else None
+    record = any(base in RECORDS for base in bases) or any(last_name(d) in DATACLASSES for d in node.decorator_list)
+    if not record and not any(base["Kind"] == "RECORD" for base in inherited):
+        return None
+    total = not any(w.arg == "total" and source(w.value) == "False" for w in node.keywords)
+    fields = {}
+    for base in reversed(inherited):
+        fields.update((field["Name"], field) for field in base["Fields"])
+    fields.update((field["Name"], field) for field in record_fields(node, total))
+    return {"Kind": "RECORD", "Name": node.name, "Doc": doc(node), "Fields": list(fields.values())[:MAX_MEMBERS]}
+
+
+GENERICS = (
+    "Annotated", "Dict", "FrozenSet", "Iterable", "List", "Literal", "Mapping", "Optional", "Sequence", "Set", "Tuple", "Union",
+    "dict", "frozenset", "list", "set", "tuple",
+)
+
+
+def alias_of(node):
+    """Returns the name and the source of a type that an assignment names, or None."""
+    if type(node).__name__ == "TypeAlias":  # since Python 3.12
+        return node.name.id, source(node.value)
+    target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+    value = getattr(node, "value", None)
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)) or not isinstance(target, ast.Name) or target.id.startswith("_"):
+        return None
+    if isinstance(value, ast.Call) and last_name(value) == "NewType" and len(value.args) == 2:
+        return target.id, source(value.args[1])
+    union = isinstance(value, ast.BinOp) and isinstance(value.op, ast.BitOr)
+    if union or (isinstance(value, ast.Subscript) and last_name(value) in GENERICS):
+        return target.id, source(value)
+    return None
+
+
+def types(body):
+    """Lists the types of a module that annotations of it may name, in their order."""
+    known = {}
+    for node in statements(body):
+        if isinstance(node, ast.ClassDef):
+            described = declared(node, known)
+            if described:
+                known[node.name] = described
+        else:
+            named = alias_of(node)
+            if named:
+                known[named[0]] = {"Kind": "ALIAS", "Name": named[0], "Of": named[1]}
+        if len(known) == MAX_TYPES:
+            break
+    return list(known.values())
+
+
 def unreadable(message, line=1, column=1, text=""):
     problem = {"Message": message, "Line": max(line or 1, 1), "Column": max(column or 1, 1), "Text": text}
     return {"Error": problem}
@@ -191,6 +313,7 @@ def describe(code):
             "Doc": doc(tree),
             "Functions": sorted(functions(bound), key=lambda f: f["Line"]),
             "Imported": sorted(name for name, what in bound.items() if what is Imported),
+            "Types": types(tree.body) or None,
         }
     except SyntaxError as error:
         text = cut((error.text or "").strip("\r\n"), 200)

@@ -3,7 +3,6 @@ package signature
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 )
 
 // node is what an annotation says of a value. The zero node takes any value.
@@ -11,11 +10,24 @@ type node struct {
 	types  []string // of JSON Schema, one of which the value has
 	format string   // of a string
 	enum   []string // JSON texts, one of which the value is
+	names  []string // of the members of an enumeration, as many as enum
 	items  *node    // of an array
 	values *node    // of an object
+	fields []property
+	record bool     // fields count, even where there are none
 	tuple  []node   // elements of an array of just so many
 	exact  bool     // tuple counts, even where it is empty
-	any    []node   // one of which takes the value; nothing else is set then
+	bounds []member // of JSON Schema: minimum and the like
+	note   string   // for people
+	any    []node   // one of which takes the value; nothing else but note is set then
+}
+
+// property is a field of an object.
+type property struct {
+	name     string
+	node     node
+	standard string // JSON; empty: none
+	required bool
 }
 
 // open reports whether n takes any value.
@@ -23,7 +35,7 @@ func (n node) open() bool { return len(n.types) == 0 && len(n.enum) == 0 && len(
 
 // plain reports whether n tells types only.
 func (n node) plain() bool {
-	return len(n.types) > 0 && n.format == "" && n.items == nil && n.values == nil && !n.exact
+	return len(n.types) > 0 && n.format == "" && n.items == nil && n.values == nil && !n.exact && !n.record && len(n.bounds) == 0 && n.note == ""
 }
 
 // schema is n as JSON Schema.
@@ -46,6 +58,12 @@ func (n node) schema() object {
 		}
 		s = append(s, member{"enum", values})
 	}
+	if len(n.names) > 0 {
+		s = append(s, member{"x-names", n.names})
+	}
+	if n.record {
+		s = append(s, n.properties()...)
+	}
 	if n.items != nil && !n.items.open() {
 		s = append(s, member{"items", n.items.schema()})
 	}
@@ -58,8 +76,32 @@ func (n node) schema() object {
 		}
 		s = append(s, member{"minItems", len(n.tuple)}, member{"maxItems", len(n.tuple)})
 	}
+	s = append(s, n.bounds...)
 	if len(n.any) > 0 {
 		s = append(s, member{"anyOf", schemas(n.any)})
+	}
+	if n.note != "" {
+		s = append(s, member{"description", n.note})
+	}
+	return s
+}
+
+// properties are the members of a schema that tell the fields of an object.
+func (n node) properties() object {
+	fields, required := object{}, []string{}
+	for _, f := range n.fields {
+		s := f.node.schema()
+		if f.standard != "" {
+			s = append(s, member{"default", json.RawMessage(f.standard)})
+		}
+		fields = append(fields, member{f.name, s})
+		if f.required {
+			required = append(required, f.name)
+		}
+	}
+	s := object{{"properties", fields}}
+	if len(required) > 0 {
+		s = append(s, member{"required", required})
 	}
 	return s
 }
@@ -93,7 +135,7 @@ func union(members []node) node {
 		case m.open():
 			return node{}
 		case len(m.enum) > 0:
-			enum.enum = append(enum.enum, m.enum...)
+			enum.enum, enum.names = append(enum.enum, m.enum...), append(enum.names, m.names...)
 		case m.plain():
 			plain.types = append(plain.types, m.types...)
 		default:
@@ -101,10 +143,14 @@ func union(members []node) node {
 		}
 	}
 	plain.types = unique(plain.types)
+	named := len(enum.names) == len(enum.enum)
 	if len(enum.enum) > 0 && slices.Equal(plain.types, []string{"null"}) {
-		enum.enum, plain.types = append(enum.enum, "null"), nil
+		enum.enum, enum.names, plain.types = append(enum.enum, "null"), append(enum.names, "None"), nil
 	}
 	enum.enum = unique(enum.enum)
+	if !named || len(enum.names) != len(enum.enum) {
+		enum.names = nil
+	}
 	all := others
 	for _, m := range []node{enum, plain} {
 		if !m.open() {
@@ -143,171 +189,4 @@ func unique(texts []string) []string {
 		}
 	}
 	return kept
-}
-
-// annotated is what the source text of an annotation says; nothing where it is
-// none that is known.
-func annotated(source string) node { return reading(source, maxDepth) }
-
-// reading is annotated for a text within others: a forward reference.
-func reading(source string, depth int) node {
-	e, err := parse(source)
-	if err != nil || depth == 0 {
-		return node{}
-	}
-	return meaning(e, depth-1)
-}
-
-func meaning(e expression, depth int) node {
-	switch e.kind {
-	case kindName:
-		return named(e.text)
-	case kindText:
-		return reading(e.text, depth)
-	case kindUnion:
-		return union(meanings(e.items, depth))
-	case kindSubscript:
-		if e.items[0].kind == kindName {
-			return generic(known(e.items[0].text), arguments(e), depth)
-		}
-	default:
-	}
-	return node{}
-}
-
-// arguments are what stands in the brackets of a subscript: X[A, B] and
-// X[(A, B)] are the same to Python.
-func arguments(e expression) []expression {
-	if len(e.items) == 2 && e.items[1].kind == kindTuple && len(e.items[1].items) > 0 {
-		return e.items[1].items
-	}
-	return e.items[1:]
-}
-
-func meanings(items []expression, depth int) []node {
-	all := make([]node, len(items))
-	for i, e := range items {
-		all[i] = meaning(e, depth)
-	}
-	return all
-}
-
-// known is the name that a dotted name ends in, where what stands before is
-// one of the modules of Python that define types; else "". Names of other
-// modules may mean anything.
-func known(dotted string) string {
-	i := strings.LastIndexByte(dotted, '.')
-	if i < 0 {
-		return dotted
-	}
-	switch dotted[:i] {
-	case "typing", "typing_extensions", "t", "collections", "collections.abc", "abc", "builtins", "datetime", "dt", "uuid", "pathlib", "types":
-		return dotted[i+1:]
-	}
-	return ""
-}
-
-// named is what a name without brackets says.
-func named(dotted string) node {
-	switch short := known(dotted); short {
-	case "int":
-		return node{types: []string{"integer"}}
-	case "float":
-		return node{types: []string{"number"}}
-	case "bool":
-		return node{types: []string{"boolean"}}
-	case "str", "LiteralString", "AnyStr", "Path", "PurePath", "PosixPath", "PurePosixPath":
-		return node{types: []string{"string"}}
-	case "None", "NoneType":
-		return node{types: []string{"null"}}
-	case "date":
-		return node{types: []string{"string"}, format: "date"}
-	case "datetime":
-		return node{types: []string{"string"}, format: "date-time"}
-	case "time":
-		return node{types: []string{"string"}, format: "time"}
-	case "UUID":
-		return node{types: []string{"string"}, format: "uuid"}
-	default:
-		if isList(short) || short == "tuple" || short == "Tuple" {
-			return node{types: []string{"array"}}
-		}
-		if isDict(short) {
-			return node{types: []string{"object"}}
-		}
-	}
-	return node{}
-}
-
-// isList reports whether a value of a type comes as a list: JSON has no other
-// for sets and tuples.
-func isList(short string) bool {
-	switch short {
-	case "list", "List", "set", "Set", "frozenset", "FrozenSet", "Sequence", "MutableSequence", "MutableSet", "AbstractSet",
-		"Iterable", "Collection", "deque", "Deque":
-		return true
-	}
-	return false
-}
-
-func isDict(short string) bool {
-	switch short {
-	case "dict", "Dict", "Mapping", "MutableMapping", "OrderedDict", "defaultdict", "DefaultDict":
-		return true
-	}
-	return false
-}
-
-// generic is what name[arguments] says.
-func generic(short string, arguments []expression, depth int) node {
-	switch {
-	case len(arguments) == 0:
-		return named(short)
-	case short == "Literal":
-		return constants(arguments)
-	case short == "Optional":
-		return union([]node{meaning(arguments[0], depth), {types: []string{"null"}}})
-	case short == "Union":
-		return union(meanings(arguments, depth))
-	case short == "Annotated", short == "Final", short == "Required", short == "NotRequired", short == "ReadOnly":
-		return meaning(arguments[0], depth)
-	case short == "tuple", short == "Tuple":
-		return tuple(arguments, depth)
-	case isList(short):
-		items := meaning(arguments[0], depth)
-		return node{types: []string{"array"}, items: &items}
-	case isDict(short) && len(arguments) == 2:
-		values := meaning(arguments[1], depth)
-		return node{types: []string{"object"}, values: &values}
-	}
-	return node{}
-}
-
-// constants is what Literal[arguments] says.
-func constants(arguments []expression) node {
-	var n node
-	for _, e := range arguments {
-		value, ok := constant(e)
-		if !ok {
-			return node{}
-		}
-		n.enum = append(n.enum, value)
-	}
-	n.enum = unique(n.enum)
-	return n
-}
-
-// tuple is what tuple[arguments] says.
-func tuple(arguments []expression, depth int) node {
-	last := arguments[len(arguments)-1]
-	switch {
-	case last.kind == kindEllipsis && len(arguments) == 2:
-		items := meaning(arguments[0], depth)
-		return node{types: []string{"array"}, items: &items}
-	case slices.ContainsFunc(arguments, func(e expression) bool { return e.kind == kindEllipsis || e.kind == kindStarred }):
-		return node{types: []string{"array"}}
-	case len(arguments) == 1 && last.kind == kindTuple && len(last.items) == 0:
-		return node{types: []string{"array"}, exact: true}
-	}
-	return node{types: []string{"array"}, tuple: meanings(arguments, depth), exact: true}
 }

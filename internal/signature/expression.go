@@ -22,7 +22,9 @@ const (
 	kindName      kind = iota // text: dotted
 	kindNumber                // text: as it stands in the source
 	kindText                  // text: the string that is meant
-	kindOther                 // bytes, formatted strings, calls
+	kindOther                 // bytes, formatted strings
+	kindCall                  // items: what is called, and the arguments
+	kindKeyword               // text: the name of an argument; items: its value
 	kindList                  // items
 	kindTuple                 // items
 	kindDict                  // items: key, value, key, value
@@ -122,7 +124,10 @@ func (p *parser) primary() (expression, error) {
 			inner, _, err = p.list("]")
 			e.items = append(e.items, inner...)
 		case p.take("("):
-			e, err = expression{kind: kindOther}, p.call()
+			e = expression{kind: kindCall, items: []expression{e}}
+			var inner []expression
+			inner, err = p.call()
+			e.items = append(e.items, inner...)
 		default:
 			return e, nil
 		}
@@ -130,22 +135,26 @@ func (p *parser) primary() (expression, error) {
 	return e, err
 }
 
-// call reads over the arguments of a call.
-func (p *parser) call() error {
+// call reads the arguments of a call.
+func (p *parser) call() (arguments []expression, err error) {
 	for !p.take(")") {
-		if _, err := p.union(); err != nil {
-			return err
+		e, err := p.union()
+		if err != nil {
+			return nil, err
 		}
-		if p.take("=") { // what stood before was a name
-			if _, err := p.union(); err != nil {
-				return err
+		if e.kind == kindName && p.take("=") {
+			value, err := p.union()
+			if err != nil {
+				return nil, err
 			}
+			e = expression{kind: kindKeyword, text: e.text, items: []expression{value}}
 		}
+		arguments = append(arguments, e)
 		if !p.take(",") && !strings.HasPrefix(p.rest, ")") {
-			return errSyntax
+			return nil, errSyntax
 		}
 	}
-	return nil
+	return arguments, nil
 }
 
 func (p *parser) atom() (expression, error) {

@@ -6,6 +6,7 @@ package signature
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/distro-orchestrator/distro"
 )
@@ -30,20 +31,26 @@ const Dialect = "https://json-schema.org/draft/2020-12/schema"
 // takes.
 //
 // A decorated function takes any call, so its schema requires nothing.
-func Schema(f distro.Function) []byte {
+//
+// types are those that the module of f declares. An enumeration is its values,
+// with the names of its members in x-names, and a record is an object. What
+// JSON has no word for stands as text or as a number: a date, a path, and
+// timedelta as seconds; the format says which.
+func Schema(f distro.Function, types ...distro.Type) []byte {
+	r := newReader(types)
 	s := object{{"$schema", Dialect}, {"title", f.Name}, {"type", "object"}}
 	properties, required := object{}, []string{}
 	var others any = !f.Binding()
 	for _, p := range f.Parameters {
 		switch p.Kind {
 		case distro.PositionalOrKeyword, distro.KeywordOnly:
-			properties = append(properties, member{p.Name, describe(p)})
+			properties = append(properties, member{p.Name, r.describe(p)})
 			if p.Default == nil && f.Binding() {
 				required = append(required, p.Name)
 			}
 		case distro.VarKeyword:
 			others = true
-			if n := annotated(p.Annotation); !n.open() {
+			if n := r.annotated(p.Annotation); !n.open() {
 				others = n.schema()
 			}
 		case distro.PositionalOnly, distro.VarPositional:
@@ -54,7 +61,7 @@ func Schema(f distro.Function) []byte {
 		s = append(s, member{"required", required})
 	}
 	s = append(s, member{"additionalProperties", others})
-	if list := positionals(f); list != nil && f.Binding() {
+	if list := r.positionals(f); list != nil && f.Binding() {
 		s = append(s, member{"x-args", list})
 	}
 	text, err := json.Marshal(s)
@@ -66,7 +73,7 @@ func Schema(f distro.Function) []byte {
 
 // positionals is the schema of the list args, nil where all that f takes has
 // a name.
-func positionals(f distro.Function) object {
+func (r *reader) positionals(f distro.Function) object {
 	var elements []object
 	var rest *distro.Parameter
 	required, named, special := 0, false, false
@@ -74,7 +81,7 @@ func positionals(f distro.Function) object {
 		switch p.Kind {
 		case distro.PositionalOnly:
 			special = true
-			elements = append(elements, append(object{{"title", p.Name}}, describe(p)...))
+			elements = append(elements, append(object{{"title", p.Name}}, r.describe(p)...))
 			if p.Default == nil {
 				required = len(elements)
 			}
@@ -100,18 +107,29 @@ func positionals(f distro.Function) object {
 		text := fmt.Sprintf("*%s is reached by position only: give the parameters before it in args too, and leave them out of kwargs", rest.Name)
 		return append(list, member{"maxItems", len(elements)}, member{"description", text})
 	}
-	return append(list, member{"items", annotated(rest.Annotation).schema()})
+	return append(list, member{"items", r.annotated(rest.Annotation).schema()})
+}
+
+// Parameter is the JSON Schema of what one parameter takes: of each of the
+// arguments of *args and **kwargs.
+func Parameter(p distro.Parameter, types ...distro.Type) []byte {
+	text, err := json.Marshal(newReader(types).describe(p))
+	if err != nil {
+		panic(fmt.Errorf("encode the schema of %q: %w", p.Name, err)) // as above
+	}
+	return text
 }
 
 // describe is the schema of one parameter.
-func describe(p distro.Parameter) object {
-	n := annotated(p.Annotation)
+func (r *reader) describe(p distro.Parameter) object {
+	n := r.annotated(p.Annotation)
 	if p.Default == nil {
 		return n.schema()
 	}
-	value, ok := literal(*p.Default)
+	value, ok := r.standard(*p.Default)
 	if !ok {
-		return append(n.schema(), member{"description", "default: " + *p.Default})
+		n.note = strings.TrimPrefix(n.note+"; default: "+*p.Default, "; ")
+		return n.schema()
 	}
 	if kind := kindOf(value); !n.takes(value, kind) {
 		n = union([]node{n, {types: []string{kind}}})

@@ -94,24 +94,32 @@ func TestAnAnnotationBecomesATypeOrNothing(t *testing.T) {
 		"datetime":                           `{"type":"string","format":"date-time"}`,
 		"date | None":                        `{"anyOf":[{"type":"string","format":"date"},{"type":"null"}]}`,
 		"uuid.UUID":                          `{"type":"string","format":"uuid"}`,
-		"Annotated[int, Field(0, gt=-1)]":    `{"type":"integer"}`,
+		"Annotated[int, Field(0, gt=-1)]":    `{"type":"integer","exclusiveMinimum":-1}`,
 		"Range(0, 9)":                        `{}`,
-		"Annotated[int, 'years']":            `{"type":"integer"}`,
+		"Annotated[int, 'years']":            `{"type":"integer","description":"years"}`,
 		"'int | None'":                       `{"type":["integer","null"]}`,
 		"list['Literal[\"x\"]']":             `{"type":"array","items":{"enum":["x"]}}`,
 		"models.date":                        `{}`, // may be anything
 		"Any":                                `{}`,
 		"object":                             `{}`,
 		"Report":                             `{}`,
-		"Decimal":                            `{}`,
-		"bytes":                              `{}`,
-		"Callable[[int], str]":               `{}`,
-		"int if x else str":                  `{}`,
-		"lambda: 0":                          `{}`,
-		"list[int":                           `{}`,
-		"int]":                               `{}`,
-		"…":                                  `{}`,
-		"\xff":                               `{}`,
+		"Decimal":                            `{"type":["number","string"],"format":"decimal"}`,
+		"bytes":                              `{"type":"string","format":"bytes"}`,
+		"Path | None":                        `{"anyOf":[{"type":"string","format":"path"},{"type":"null"}]}`,
+		"timedelta":                          `{"type":"number","format":"seconds"}`,
+		"PositiveInt":                        `{"type":"integer","exclusiveMinimum":0}`,
+		"conint(ge=1, le=12)":                `{"type":"integer","minimum":1,"maximum":12}`,
+		"Annotated[float, Ge(0), Lt(1.5)]":   `{"type":"number","minimum":0,"exclusiveMaximum":1.5}`,
+		"Annotated[str, Field(max_length=3, description='UF')]": `{"type":"string","maxLength":3,"description":"UF"}`,
+		"Annotated[list[int], Field(min_length=1, ge=5)]":       `{"type":"array","items":{"type":"integer"},"minItems":1}`,
+		"Annotated[int, Field(ge=limit())]":                     `{"type":"integer"}`,
+		"Callable[[int], str]":                                  `{}`,
+		"int if x else str":                                     `{}`,
+		"lambda: 0":                                             `{}`,
+		"list[int":                                              `{}`,
+		"int]":                                                  `{}`,
+		"…":                                                     `{}`,
+		"\xff":                                                  `{}`,
 		strings.Repeat("list[", 100) + "int" + strings.Repeat("]", 100): `{}`,
 		strings.Repeat("(", 3000):                         `{}`,
 		"int | " + strings.Repeat("str | ", 1000) + "str": `{}`, // too long
@@ -147,6 +155,15 @@ func TestADefaultThatIsALiteralIsOne(t *testing.T) {
 		{"Literal['a']", "None", `{"enum":["a",null],"default":null}`},
 		{"Literal['a']", "'a'", `{"enum":["a"],"default":"a"}`},
 		{"str", "0", `{"type":["string","integer"],"default":0}`},
+		// What JSON has no word for stands as an argument would.
+		{"Decimal", "Decimal('-1.50')", `{"type":["number","string"],"format":"decimal","default":-1.50}`},
+		{"date", "date(2026, 1, 31)", `{"type":"string","format":"date","default":"2026-01-31"}`},
+		{"time", "datetime.time(8, 30)", `{"type":"string","format":"time","default":"08:30:00"}`},
+		{"timedelta", "timedelta(hours=1, minutes=0.5)", `{"type":"number","format":"seconds","default":3630}`},
+		{"Path", "Path('a/b')", `{"type":"string","format":"path","default":"a/b"}`},
+		{"set", "set()", `{"type":"array","default":[]}`},
+		{"date", "date(2026, 2, 30)", `{"type":"string","format":"date","description":"default: date(2026, 2, 30)"}`},
+		{"timedelta", "timedelta(x)", `{"type":"number","format":"seconds","description":"default: timedelta(x)"}`},
 		// What is no literal of JSON is described.
 		{"int", "LIMIT", `{"type":"integer","description":"default: LIMIT"}`},
 		{"", "now()", `{"description":"default: now()"}`},
@@ -347,4 +364,64 @@ func FuzzSchema(f *testing.F) {
 			t.Errorf("%d bytes made %d", n, len(schema))
 		}
 	})
+}
+
+// declaredTypes are of class Color(Enum): RED = 'red'; BLUE = 2,
+// Sort = Literal['up', 'down'], and dataclasses that name each other.
+func declaredTypes() []distro.Type {
+	text := func(s string) *string { return &s }
+	return []distro.Type{
+		{Name: "Color", Kind: distro.Enumeration, Fields: []distro.Parameter{
+			{Name: "RED", Default: text("'red'")}, {Name: "BLUE", Default: text("2")}, {Name: "AZUL", Default: text("2")},
+		}},
+		{Name: "Odd", Kind: distro.Enumeration, Fields: []distro.Parameter{{Name: "A", Default: text("object()")}}},
+		{Name: "Sort", Kind: distro.Alias, Of: "Literal['up', 'down']"},
+		{Name: "Loop", Kind: distro.Alias, Of: "list[Loop]"},
+		{Name: "Item", Kind: distro.Record, Doc: "A line.\n\nMore.", Fields: []distro.Parameter{
+			{Name: "name", Annotation: "str"}, {Name: "color", Annotation: "Color", Default: text("Color.RED")}, {Name: "note", Annotation: "str", Default: text("...")},
+		}},
+		{Name: "Tree", Kind: distro.Record, Fields: []distro.Parameter{{Name: "children", Annotation: "list['Tree']", Default: text("[]")}}},
+	}
+}
+
+func TestTypesThatTheModuleDeclaresAreKnown(t *testing.T) {
+	t.Parallel()
+	text := func(s string) *string { return &s }
+	for _, tt := range []struct {
+		annotation string
+		standard   *string
+		want       string
+	}{
+		{"Color", nil, `{"enum":["red",2],"x-names":["RED","BLUE"]}`},
+		{"Color", text("Color.BLUE"), `{"enum":["red",2],"x-names":["RED","BLUE"],"default":2}`},
+		{"str", text("Color.RED.value"), `{"type":"string","default":"red"}`},
+		{"Color | None", text("None"), `{"enum":["red",2,null],"x-names":["RED","BLUE","None"],"default":null}`},
+		{"Color | Literal['x']", nil, `{"enum":["red",2,"x"]}`},
+		{"Odd", nil, `{}`},
+		{"Sort", nil, `{"enum":["up","down"]}`},
+		{"list[Item]", nil, `{"type":"array","items":{"type":"object","properties":{"name":{"type":"string"},` +
+			`"color":{"enum":["red",2],"x-names":["RED","BLUE"],"default":"red"},"note":{"type":"string"}},"required":["name"],"description":"A line."}}`},
+		{"Item", text("Item('a')"), `{"type":"object","properties":{"name":{"type":"string"},` +
+			`"color":{"enum":["red",2],"x-names":["RED","BLUE"],"default":"red"},"note":{"type":"string"}},"required":["name"],"description":"A line.; default: Item('a')"}`},
+		{"Tree", nil, `{"type":"object","properties":{"children":{"type":"array","items":{"type":"object","properties":{"children":{"type":"array","items":` +
+			`{"type":"object","properties":{"children":{"type":"array","items":{"type":"object"},"default":[]}}},"default":[]}}},"default":[]}}}`},
+	} {
+		p := distro.Parameter{Name: "a", Kind: distro.KeywordOnly, Annotation: tt.annotation, Default: tt.standard}
+		got := string(signature.Parameter(p, declaredTypes()...))
+		validator(t, []byte(got))
+		if got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.annotation, got, tt.want)
+		}
+	}
+	if got := signature.Parameter(distro.Parameter{Annotation: "Loop"}, declaredTypes()...); len(got) > 4000 {
+		t.Errorf("a type that holds itself: %d bytes", len(got))
+	}
+	var wide distro.Type
+	wide.Name, wide.Kind = "Wide", distro.Record
+	for i := range 200 {
+		wide.Fields = append(wide.Fields, distro.Parameter{Name: fmt.Sprintf("f%d", i), Annotation: "Wide"})
+	}
+	if got := signature.Parameter(distro.Parameter{Annotation: "Wide"}, wide); len(got) > 1<<20 {
+		t.Errorf("a wide type that holds itself: %d bytes", len(got))
+	}
 }
