@@ -108,6 +108,7 @@ func (s *Server) routes() {
 	s.page("GET /workers", s.workers)
 	s.page("GET /workers/{worker}", s.worker)
 	s.page("POST /workers/{action}", s.actOnWorkers)
+	s.page("POST /workers/{worker}/{action}", s.actOnWorker)
 	s.page("GET /schedules", s.schedules)
 	s.page("POST /operations/new", s.newOperation)
 	s.page("POST /operations", s.createOperation)

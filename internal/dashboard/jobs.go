@@ -31,10 +31,11 @@ type jobsView struct {
 	Waiting      []jobRow // some that wait, where the list is of what ran
 	WaitingTotal int
 	Rows         []jobRow
-	Next         string // address of the next page
-	First        string // address of the first page, where this is another
-	Partial      bool   // looking took too long: the next page goes on
-	Found        string // how many there are, where that is known
+	Numbers      []pageNumber // where pages have numbers
+	Next         string       // address of the next page
+	First        string       // address of the first page, where this is another
+	Partial      bool         // looking took too long: the next page goes on
+	Found        string       // how many there are, where that is known
 	Actions      []string
 	Filtered     bool
 	Operators    searchHelp
@@ -65,6 +66,7 @@ func (s *Server) jobs(r *request) error {
 		expr, _ = search.Parse("", search.Options{Now: r.now}) // an empty search is one
 	}
 	state := stateIn(expr)
+	view.Queue = queueIn(expr)
 	view.Filtered = view.Query != ""
 	if err := s.fillChips(r, &view, state); err != nil {
 		return err
@@ -85,6 +87,9 @@ func (s *Server) jobs(r *request) error {
 // queue knows, else what ran, with some of those that wait.
 func (s *Server) fillJobs(r *request, view *jobsView, state string) error {
 	after := r.query("after")
+	if numbered, err := s.fillNumbered(r, view, state); numbered || err != nil {
+		return err
+	}
 	if waits(state) || !s.full() {
 		page, partial, err := s.opts.Service.Search(r.Context(), view.Query, broker.ListQuery{Cursor: after, Limit: jobsOnPage})
 		if err != nil {
@@ -168,11 +173,6 @@ func (s *Server) fillChips(r *request, view *jobsView, state string) error {
 		}
 		view.Chips = append(view.Chips, c)
 	}
-	for _, name := range view.Queues {
-		if r.withQueue(view.Query, name) == view.Query {
-			view.Queue = name
-		}
-	}
 	view.Operators = searchHelp{Fields: r.listed("search.fields"), States: r.listed("search.states")}
 	return nil
 }
@@ -187,16 +187,30 @@ func waits(state string) bool {
 
 // stateIn is the state that every job of a search is in; empty: no certain one.
 func stateIn(expr search.Expr) string {
-	parts, ok := expr.(search.And)
-	if !ok {
-		parts = search.And{expr}
-	}
-	for _, part := range parts {
+	for _, part := range conjuncts(expr) {
 		if e, ok := part.(search.State); ok {
 			return e.Value
 		}
 	}
 	return ""
+}
+
+// queueIn is the queue that every job of a search is in; empty: no certain one.
+func queueIn(expr search.Expr) string {
+	for _, part := range conjuncts(expr) {
+		if e, ok := part.(search.Name); ok && e.Field == search.FieldQueue && !strings.Contains(e.Pattern, "*") {
+			return e.Pattern
+		}
+	}
+	return ""
+}
+
+// conjuncts are the parts that a job must match all of.
+func conjuncts(expr search.Expr) search.And {
+	if parts, ok := expr.(search.And); ok {
+		return parts
+	}
+	return search.And{expr}
 }
 
 // The parts of a search that chips put in and take out.

@@ -84,11 +84,7 @@ func selectAll(expr search.Expr, text string) (service.Selection, error) {
 		return service.Selection{Query: text}, nil
 	}
 	sel := service.Selection{Status: distro.Status(state)}
-	parts, ok := expr.(search.And)
-	if !ok {
-		parts = search.And{expr}
-	}
-	for _, part := range parts {
+	for _, part := range conjuncts(expr) {
 		name, isName := part.(search.Name)
 		_, isState := part.(search.State)
 		switch {

@@ -238,3 +238,35 @@ func TestAReaderSeesTimesInTheirZoneAndPagesInTheirLanguage(t *testing.T) {
 		t.Errorf("it leads to %q and sets %s", w.Header().Get("Location"), set)
 	}
 }
+
+func TestPagesWithNumbersHaveExactlyTheirLines(t *testing.T) {
+	t.Parallel()
+	b := setup(t, nil)
+	var jobs []distro.Job
+	for i := range 95 {
+		jobs = append(jobs, distro.Job{
+			ID: fmt.Sprintf("j%02d", i), Queue: "high", Function: "m.f", Timeout: time.Minute,
+			Payload: distro.Payload{Serializer: distro.SerializerJSON, Data: []byte(`["m.f",null,[],{}]`)},
+		})
+	}
+	b.enqueue(jobs...)
+	row := regexp.MustCompile(`data-job="(j\d\d)"`)
+	for _, order := range []string{"asc", "dsc"} {
+		seen := map[string]bool{}
+		for page := range 12 {
+			address := fmt.Sprintf("/0/view/jobs/high/queued/8/%s/%d", order, page+1)
+			w := b.send(http.MethodGet, address, "")
+			found := row.FindAllStringSubmatch(b.get(w.Header().Get("Location")), -1)
+			if want := min(8, 95-8*page); len(found) != want {
+				t.Errorf("%s has %d lines, want %d", address, len(found), want)
+			}
+			for _, m := range found {
+				seen[m[1]] = true
+			}
+		}
+		if len(seen) != 95 {
+			t.Errorf("all pages in order %s have %d of 95 jobs", order, len(seen))
+		}
+	}
+	has(t, b.get("/jobs?q=state:queued+queue:high&page=12&limit=8"), `aria-current="page">12</a>`, "<span>…</span>", "page=1&amp;")
+}

@@ -149,11 +149,7 @@ func (s *Server) queue(r *request) error {
 			}
 		}
 	}
-	page, _, err := s.opts.Service.Search(r.Context(), "", broker.ListQuery{Queue: name, Status: distro.StatusQueued, Limit: 10})
-	if err != nil {
-		return err
-	}
-	if view.Rows, err = s.rowsOfJobs(r, page.Jobs); err != nil {
+	if view.Rows, err = s.frontOf(r, name, 10); err != nil {
 		return err
 	}
 	if s.full() {

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -124,6 +125,7 @@ func (s *Server) running(r *request, w *distro.Worker) ([]jobRow, error) {
 type workerView struct {
 	Row    workerRow
 	There  bool // it beats, or did lately
+	Hears  bool // it can be stopped from here
 	Lanes  []lane
 	From   moment
 	To     moment
@@ -158,7 +160,7 @@ func (s *Server) worker(r *request) error {
 		if workers[i].Name != name {
 			continue
 		}
-		view.Row, view.There = r.viewWorker(&workers[i]), true
+		view.Row, view.There, view.Hears = r.viewWorker(&workers[i]), true, s.opts.Service.HasCommands()
 		if view.Row.Jobs, err = s.running(r, &workers[i]); err != nil {
 			return err
 		}
@@ -234,6 +236,24 @@ func (s *Server) actOnWorkers(r *request) error {
 
 func workerURL(name string) string { return "/workers/" + url.PathEscape(name) }
 
+// actOnWorker tells one worker what a button asks for.
+func (s *Server) actOnWorker(r *request) error {
+	if err := r.operator(); err != nil {
+		return err
+	}
+	name := r.PathValue("worker")
+	tell := map[string]func(context.Context, string) (distro.Worker, error){
+		"stop": s.opts.Service.StopWorker, "kill-horse": s.opts.Service.KillHorse,
+	}[r.PathValue("action")]
+	if tell == nil {
+		return distro.Errorf(distro.CodeNotFound, "there is no action %.40q", r.PathValue("action"))
+	}
+	if _, err := tell(r.Context(), name); err != nil {
+		return err
+	}
+	return r.seeOther(workerURL(name))
+}
+
 // schedulesView is the page of what is due.
 type schedulesView struct {
 	Rows []jobRow
@@ -252,10 +272,22 @@ func (s *Server) schedules(r *request) error {
 
 // upcoming are the jobs that are due next.
 func (s *Server) upcoming(r *request, n int) ([]jobRow, error) {
-	page, _, err := s.opts.Service.Search(r.Context(), "", broker.ListQuery{Status: distro.StatusScheduled, Limit: broker.MaxPage})
+	counts, err := s.opts.Service.Queues(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(page.Jobs, func(a, b distro.Job) int { return a.DueAt.Compare(b.DueAt) })
-	return s.rowsOfJobs(r, page.Jobs[:min(len(page.Jobs), n)])
+	var next []broker.Place
+	for _, q := range counts.Queues {
+		if q.Jobs[distro.StatusScheduled] == 0 {
+			continue
+		}
+		found, err := s.opts.Service.Places(r.Context(), broker.PlaceQuery{Queue: q.Name, Status: distro.StatusScheduled, Limit: n})
+		if err != nil {
+			return nil, err
+		}
+		next = append(next, found.Places...)
+	}
+	next = slices.DeleteFunc(next, func(p broker.Place) bool { return p.Gone })
+	slices.SortStableFunc(next, func(a, b broker.Place) int { return a.Job.DueAt.Compare(b.Job.DueAt) })
+	return s.rowsOfPlaces(r, next[:min(len(next), n)])
 }

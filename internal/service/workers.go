@@ -18,6 +18,10 @@ type Commands interface {
 	KillHorse(ctx context.Context, name string) (heard bool, err error)
 }
 
+// HasCommands reports whether single workers hear what StopWorker and KillHorse
+// tell them.
+func (s *Service) HasCommands() bool { return s.opts.Commands != nil }
+
 // Workers returns the workers that beat lately, by name.
 func (s *Service) Workers(ctx context.Context) ([]distro.Worker, error) {
 	workers, err := s.opts.Broker.Workers(ctx)

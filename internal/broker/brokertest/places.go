@@ -124,6 +124,11 @@ func placeTests() []subtest {
 				s.equal(fmt.Sprint(q), distro.ErrorCode(err), distro.CodeInvalid)
 			}
 		}},
+	}
+}
+
+func compactTests() []subtest {
+	return []subtest{
 		{"leaves a list as it is where no record is gone", func(s *suite) {
 			s.everyStatus()
 			s.add("a", "b", "c")
