@@ -1,8 +1,6 @@
 package web_test
 
 import (
-	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -10,39 +8,18 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
-
+	"github.com/distro-orchestrator/distro/internal/browsertest"
 	"github.com/distro-orchestrator/distro/web"
 )
-
-// patience is how long a test waits for what must happen.
-const patience = 30 * time.Second
 
 // policy is what pages of the dashboard allow browsers to load.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
 	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-
-// watch collects what a reader would find in the console.
-const watch = `
-window.problems = [];
-addEventListener("securitypolicyviolation", (e) => problems.push(e.violatedDirective + " " + e.blockedURI));
-addEventListener("error", (e) => problems.push(String(e.message)));
-addEventListener("unhandledrejection", (e) => problems.push(String(e.reason)));
-for (const level of ["error", "warn"]) {
-  const log = console[level];
-  console[level] = (...all) => { problems.push(all.map(String).join(" ")); log(...all); };
-}`
 
 // TestInABrowser runs the scripts in Chromium: one process, a tab for each test.
 func TestInABrowser(t *testing.T) {
@@ -54,7 +31,7 @@ func TestInABrowser(t *testing.T) {
 	if len(scripts) == 0 {
 		t.Skip("the scripts are not built: make assets")
 	}
-	browser := start(t)
+	browser := browsertest.Start(t)
 	tests := map[string]func(*testing.T, *tab){
 		"regions are refreshed and nothing of the reader's is lost": testRegions,
 		"regions come and go": testComingAndGoing,
@@ -94,32 +71,6 @@ func TestInABrowser(t *testing.T) {
 	}
 }
 
-// start starts the browser. Its own sandbox does not work for root.
-func start(t *testing.T) context.Context {
-	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = cmp.Or(path, found)
-		}
-	}
-	if path == "" {
-		t.Skip("there is no Chromium")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.Flag("lang", "en"))
-	if os.Getuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	ctx, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(stop)
-	ctx, closeFirst := chromedp.NewContext(ctx)
-	t.Cleanup(closeFirst)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return ctx
-}
-
 // dist is the folder of the scripts.
 func dist(t *testing.T) fs.FS {
 	t.Helper()
@@ -132,8 +83,9 @@ func dist(t *testing.T) fs.FS {
 
 // tab is a tab of the browser, and the server that it looks at.
 type tab struct {
+	*browsertest.Tab
+
 	t      *testing.T
-	ctx    context.Context //nolint:containedctx // it is the tab
 	script string
 	mux    *http.ServeMux
 	url    string
@@ -149,7 +101,7 @@ type tab struct {
 	away    string               // where the page at / leads instead
 }
 
-func newTab(t *testing.T, browser context.Context, script string) *tab {
+func newTab(t *testing.T, browser *browsertest.Browser, script string) *tab {
 	t.Helper()
 	s := &tab{t: t, script: script, mux: http.NewServeMux(), version: "1", events: map[chan string]bool{}, texts: texts()}
 	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
@@ -167,22 +119,11 @@ func newTab(t *testing.T, browser context.Context, script string) *tab {
 	s.mux.Handle("GET /static/", http.FileServerFS(web.Assets()))
 	server := httptest.NewServer(s.mux)
 	s.url = server.URL
-	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	ctx, stop := context.WithTimeout(ctx, 4*patience)
-	s.ctx = ctx
 	t.Cleanup(func() {
-		if !t.Failed() {
-			var problems []string
-			s.eval("window.problems", &problems)
-			for _, p := range problems {
-				t.Errorf("in the console: %s", p)
-			}
-		}
-		stop()
-		closeTab()
 		server.CloseClientConnections()
 		server.Close()
 	})
+	s.Tab = browser.NewTab(t, browsertest.Options{Width: 1000})
 	return s
 }
 
@@ -278,125 +219,15 @@ func (s *tab) hangUp() {
 // open goes to a page and waits until its scripts run.
 func (s *tab) open(path string) {
 	s.t.Helper()
-	err := chromedp.Do(s.ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
-		return err
-	}), chromedp.EmulateViewport(1000, 800), chromedp.Navigate(s.url+path))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.wait(`document.documentElement.classList.contains("js")`)
+	s.Go(s.url + path)
+	s.Wait(`document.documentElement.classList.contains("js")`)
 }
 
 // live opens the page at / and waits for its stream.
 func (s *tab) live() {
 	s.t.Helper()
 	s.open("/")
-	s.wait(`document.querySelector("d-live").dataset.state === "open"`)
-}
-
-// eval runs an expression, and waits where it is a promise.
-func (s *tab) eval(expression string, into any) {
-	s.t.Helper()
-	text, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](
-		`(async () => JSON.stringify(await (`+expression+`)) ?? "null")()`, chromedp.EvalAwaitPromise))
-	if err != nil {
-		s.t.Fatalf("%s: %v", expression, err)
-	}
-	if into == nil {
-		return
-	}
-	if err := json.Unmarshal([]byte(text), into); err != nil {
-		s.t.Fatalf("%s: %q: %v", expression, text, err)
-	}
-}
-
-// do runs statements.
-func (s *tab) do(statements string) {
-	s.t.Helper()
-	s.eval("(async () => {"+statements+"})()", nil)
-}
-
-// is compares what an expression is with what it must be.
-func (s *tab) is(expression string, want any) {
-	s.t.Helper()
-	var got any
-	s.eval(expression, &got)
-	if n, ok := want.(int); ok {
-		want = float64(n)
-	}
-	if got != want {
-		s.t.Errorf("%s is %v, want %v", expression, got, want)
-	}
-}
-
-// wait waits until an expression is true, on whatever page the tab is then.
-func (s *tab) wait(expression string) {
-	s.t.Helper()
-	// Not chromedp.Poll: the policy of pages forbids what it does.
-	look := fmt.Sprintf(`new Promise((resolve) => {
-  const end = Date.now() + %d;
-  const look = () => {
-    let found = false;
-    try { found = Boolean(%s); } catch { }
-    if (found || Date.now() > end) resolve(found);
-    else setTimeout(look, 20);
-  };
-  look();
-})`, patience.Milliseconds(), expression)
-	for end := time.Now().Add(patience); ; {
-		found, err := chromedp.Run(s.ctx, chromedp.Evaluate[bool](look, chromedp.EvalAwaitPromise))
-		if found {
-			return
-		}
-		// What is asked while the page is left has no answer.
-		if err == nil || time.Now().After(end) {
-			var page string
-			s.eval(`JSON.stringify(window.problems) + document.body.innerHTML.slice(0, 2500)`, &page)
-			s.t.Fatalf("%s is not true after %v (%v): %s", expression, patience, err, page)
-		}
-	}
-}
-
-// press presses keys, one after the other. Unlike with chromedp.KeyEvent, nothing
-// is typed where a script took the key.
-func (s *tab) press(keys string, modifiers ...chromedp.Modifier) {
-	s.t.Helper()
-	for _, r := range keys {
-		text := ""
-		events := kb.Encode(r)
-		for _, event := range events {
-			text = cmp.Or(text, event.Text)
-		}
-		for _, event := range events {
-			switch event.Type {
-			case input.DispatchKeyEventTypeChar:
-				continue
-			case input.DispatchKeyEventTypeKeyUp:
-			default:
-				event.Type = input.DispatchKeyEventTypeKeyDown
-				if len(modifiers) == 0 {
-					event.Text = text
-				}
-			}
-			for _, m := range modifiers {
-				event.Modifiers |= int64(m)
-			}
-			if err := chromedp.Do(s.ctx, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, input.DispatchKeyEvent, *event)
-				return err
-			})); err != nil {
-				s.t.Fatalf("press %q: %v", r, err)
-			}
-		}
-	}
-}
-
-func (s *tab) click(selector string) {
-	s.t.Helper()
-	if err := chromedp.Do(s.ctx, chromedp.Click(selector)); err != nil {
-		s.t.Fatalf("click on %s: %v", selector, err)
-	}
+	s.Wait(`document.querySelector("d-live").dataset.state === "open"`)
 }
 
 func esc(text string) string { return html.EscapeString(text) }

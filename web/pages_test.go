@@ -18,7 +18,7 @@ func testRegions(t *testing.T, s *tab) {
 	}
 	s.show(region(1))
 	s.live()
-	s.do(`
+	s.Do(`
 document.querySelector("#more").open = true;
 document.querySelector("#ask").show();
 document.querySelector("#other").value = "mine";
@@ -28,40 +28,40 @@ typed.focus(); typed.value = "half a wo"; typed.setSelectionRange(2, 4);
 window.before = typed;`)
 	s.show(region(2))
 	s.tell("overview", "{}")
-	s.wait(`document.querySelector("#count").textContent === "2"`)
-	s.is(`document.activeElement === before && before.isConnected`, true)
-	s.is(`before.value + before.selectionStart + before.selectionEnd`, "half a wo24")
-	s.is(`document.querySelector("#more").open && document.querySelector("#ask").open`, true)
-	s.is(`document.querySelector("#other").value`, "mine")
-	s.is(`document.querySelector("#long").value`, "mine too")
-	s.is(`document.querySelector("#kept").textContent`, "1")
-	s.is(`document.querySelector("#else").textContent`, "1") // no event concerned it
+	s.Wait(`document.querySelector("#count").textContent === "2"`)
+	s.Is(`document.activeElement === before && before.isConnected`, true)
+	s.Is(`before.value + before.selectionStart + before.selectionEnd`, "half a wo24")
+	s.Is(`document.querySelector("#more").open && document.querySelector("#ask").open`, true)
+	s.Is(`document.querySelector("#other").value`, "mine")
+	s.Is(`document.querySelector("#long").value`, "mine too")
+	s.Is(`document.querySelector("#kept").textContent`, "1")
+	s.Is(`document.querySelector("#else").textContent`, "1") // no event concerned it
 
-	s.do(`const range = document.createRange(); range.selectNodeContents(document.querySelector("#still"));
+	s.Do(`const range = document.createRange(); range.selectNodeContents(document.querySelector("#still"));
 getSelection().removeAllRanges(); getSelection().addRange(range);`)
 	s.show(region(3))
 	s.tell("overview", "{}")
 	s.tell("operations", "{}")
-	s.wait(`document.querySelector("#count").textContent === "3"`)
-	s.wait(`document.querySelector("#else").textContent === "3"`)
-	s.is(`String(getSelection())`, "text that stays")
-	s.is(`document.querySelector("d-live").hidden`, false)
-	s.is(`document.querySelector(".live-text").textContent`, "live")
+	s.Wait(`document.querySelector("#count").textContent === "3"`)
+	s.Wait(`document.querySelector("#else").textContent === "3"`)
+	s.Is(`String(getSelection())`, "text that stays")
+	s.Is(`document.querySelector("d-live").hidden`, false)
+	s.Is(`document.querySelector(".live-text").textContent`, "live")
 }
 
 func testComingAndGoing(t *testing.T, s *tab) {
 	extra := `<section id="two" data-live="jobs"><p id="more">more</p></section>`
 	s.show(count(1) + extra + list(row("a", "queued")))
 	s.live()
-	s.do(`window.kept = document.querySelector("#rows tr"); document.querySelector('[value="a"]').click();`)
+	s.Do(`window.kept = document.querySelector("#rows tr"); document.querySelector('[value="a"]').click();`)
 	s.show(count(2) + list(row("b", "queued"), row("a", "queued")))
 	s.tell("overview", "{}")
-	s.wait(`document.querySelector("#count").textContent === "2" && !document.querySelector("#two")`)
+	s.Wait(`document.querySelector("#count").textContent === "2" && !document.querySelector("#two")`)
 	s.show(count(3) + extra + list(row("b", "queued"), row("a", "queued")))
 	s.tell("overview", "{}")
-	s.wait(`document.querySelector("#count").textContent === "3" && document.querySelector("#more")`)
-	s.is(`kept.isConnected && kept.querySelector("input").checked`, true)
-	s.is(order, "a:queued")
+	s.Wait(`document.querySelector("#count").textContent === "3" && document.querySelector("#more")`)
+	s.Is(`kept.isConnected && kept.querySelector("input").checked`, true)
+	s.Is(order, "a:queued")
 }
 
 func testGone(t *testing.T, s *tab) {
@@ -72,11 +72,11 @@ func testGone(t *testing.T, s *tab) {
 	})
 	s.set(func() { s.away = "/login" })
 	s.tell("overview", "{}")
-	s.wait(`document.querySelector("d-live").dataset.state === "lost" && !document.querySelector(".live-version").hidden`)
-	s.is(`document.querySelector("#count").textContent + location.pathname`, "1/")
+	s.Wait(`document.querySelector("d-live").dataset.state === "lost" && !document.querySelector(".live-version").hidden`)
+	s.Is(`document.querySelector("#count").textContent + location.pathname`, "1/")
 	s.set(func() { s.away = "" })
 	s.show(count(2))
-	s.wait(`document.querySelector("#count").textContent === "2" && document.querySelector("d-live").dataset.state === "open"`)
+	s.Wait(`document.querySelector("#count").textContent === "2" && document.querySelector("d-live").dataset.state === "open"`)
 }
 
 // row is a row of a list of jobs.
@@ -102,22 +102,22 @@ func testRows(t *testing.T, s *tab) {
 	})
 	s.show(list(row("a", "queued"), row("b", "queued"), row("c", "queued")))
 	s.live()
-	s.do(`document.querySelector('[value="b"]').click(); window.kept = document.querySelector('[data-job="b"]');`)
+	s.Do(`document.querySelector('[value="b"]').click(); window.kept = document.querySelector('[data-job="b"]');`)
 	s.show(list(row("e", "queued"), row("d", "queued"), row("b", "started"), row("a", "queued")))
 	s.changed("b", "c")
-	s.wait(order + `=== "a:queued b:started c:failed"`)
-	s.is(`kept === document.querySelector('[data-job="b"]') && kept.querySelector("input").checked`, true)
-	s.is(`document.querySelector("[data-live-new]").hidden`, false)
-	s.is(`document.querySelector("[data-live-new]").textContent`, "2 new")
-	s.is(`document.querySelector("[data-bulk-count]").textContent`, "1 selected")
+	s.Wait(order + `=== "a:queued b:started c:failed"`)
+	s.Is(`kept === document.querySelector('[data-job="b"]') && kept.querySelector("input").checked`, true)
+	s.Is(`document.querySelector("[data-live-new]").hidden`, false)
+	s.Is(`document.querySelector("[data-live-new]").textContent`, "2 new")
+	s.Is(`document.querySelector("[data-bulk-count]").textContent`, "1 selected")
 
 	s.show(list(row("e", "queued"), row("d", "queued"), row("b", "started")))
 	s.changed("a")
-	s.wait(`document.querySelector('[data-job="a"]').hasAttribute("data-js-gone")`)
-	s.click("[data-live-new]")
-	s.wait(order + `=== "e:queued d:queued b:started"`)
-	s.wait(`document.querySelector("[data-live-new]").hidden`)
-	s.is(`document.querySelector('[value="b"]').checked`, true)
+	s.Wait(`document.querySelector('[data-job="a"]').hasAttribute("data-js-gone")`)
+	s.Click("[data-live-new]")
+	s.Wait(order + `=== "e:queued d:queued b:started"`)
+	s.Wait(`document.querySelector("[data-live-new]").hidden`)
+	s.Is(`document.querySelector('[value="b"]').checked`, true)
 }
 
 func testFirstRow(t *testing.T, s *tab) {
@@ -125,8 +125,8 @@ func testFirstRow(t *testing.T, s *tab) {
 	s.live()
 	s.show(list(row("a", "queued")))
 	s.changed("a")
-	s.wait(order + `=== "a:queued"`)
-	s.is(`document.querySelector(".empty")`, nil)
+	s.Wait(order + `=== "a:queued"`)
+	s.Is(`document.querySelector(".empty")`, nil)
 }
 
 func count(n int) string {
@@ -139,26 +139,26 @@ func testReconnect(t *testing.T, s *tab) {
 	s.show(count(2)) // and no event says so
 	s.set(func() { s.refuse = true })
 	s.hangUp()
-	s.wait(`document.querySelector("d-live").dataset.state === "lost"`)
-	s.is(`document.querySelector(".live-dot").classList.contains("lost")`, true)
+	s.Wait(`document.querySelector("d-live").dataset.state === "lost"`)
+	s.Is(`document.querySelector(".live-dot").classList.contains("lost")`, true)
 	s.set(func() { s.refuse = false })
-	s.wait(`document.querySelector("d-live").dataset.state === "open"`)
-	s.wait(`document.querySelector("#count").textContent === "2"`)
+	s.Wait(`document.querySelector("d-live").dataset.state === "open"`)
+	s.Wait(`document.querySelector("#count").textContent === "2"`)
 	s.show(count(3))
 	s.tell("overview", "{}")
-	s.wait(`document.querySelector("#count").textContent === "3"`)
+	s.Wait(`document.querySelector("#count").textContent === "3"`)
 }
 
 func testPolling(t *testing.T, s *tab) {
 	s.set(func() { s.refuse = true })
 	s.show(count(1))
 	s.open("/")
-	s.wait(`/^\d+ s ago$/.test(document.querySelector(".live-text").textContent)`)
+	s.Wait(`/^\d+ s ago$/.test(document.querySelector(".live-text").textContent)`)
 	s.show(count(2))
-	s.wait(`document.querySelector("#count").textContent === "2"`)
+	s.Wait(`document.querySelector("#count").textContent === "2"`)
 	s.show(count(3))
-	s.wait(`document.querySelector("#count").textContent === "3"`)
-	s.is(`document.querySelector("d-live").dataset.state`, "lost")
+	s.Wait(`document.querySelector("#count").textContent === "3"`)
+	s.Is(`document.querySelector("d-live").dataset.state`, "lost")
 }
 
 // hide and its opposite are what a browser does when another tab is chosen.
@@ -167,38 +167,38 @@ const hide = `Object.defineProperty(document, "hidden", { configurable: true, ge
 func testHidden(t *testing.T, s *tab) {
 	s.show(count(1))
 	s.live()
-	s.do(`const live = document.querySelector("d-live"), fresh = live.cloneNode(); fresh.setAttribute("hidden-after", "0.05"); live.replaceWith(fresh);`)
-	s.wait(`document.querySelector("d-live").dataset.state === "open"`)
-	s.do(fmt.Sprintf(hide, true))
-	s.wait(`document.querySelector("d-live").dataset.state === "lost"`)
+	s.Do(`const live = document.querySelector("d-live"), fresh = live.cloneNode(); fresh.setAttribute("hidden-after", "0.05"); live.replaceWith(fresh);`)
+	s.Wait(`document.querySelector("d-live").dataset.state === "open"`)
+	s.Do(fmt.Sprintf(hide, true))
+	s.Wait(`document.querySelector("d-live").dataset.state === "lost"`)
 	s.show(count(2))
-	s.do(fmt.Sprintf(hide, false))
-	s.wait(`document.querySelector("#count").textContent === "2"`)
-	s.is(`document.querySelector("d-live").dataset.state`, "open")
+	s.Do(fmt.Sprintf(hide, false))
+	s.Wait(`document.querySelector("#count").textContent === "2"`)
+	s.Is(`document.querySelector("d-live").dataset.state`, "open")
 }
 
 func testPause(t *testing.T, s *tab) {
 	s.show(count(1))
 	s.live()
-	s.press(".")
-	s.wait(`document.querySelector("d-live").dataset.state === "paused"`)
-	s.is(`document.querySelector(".live-pause").getAttribute("aria-pressed")`, "true")
+	s.Press(".")
+	s.Wait(`document.querySelector("d-live").dataset.state === "paused"`)
+	s.Is(`document.querySelector(".live-pause").getAttribute("aria-pressed")`, "true")
 	s.show(count(2))
 	s.tell("overview", "{}")
-	s.is(`document.querySelector("#count").textContent`, "1")
-	s.press(".")
-	s.wait(`document.querySelector("#count").textContent === "2"`)
-	s.wait(`document.querySelector("d-live").dataset.state === "open"`)
+	s.Is(`document.querySelector("#count").textContent`, "1")
+	s.Press(".")
+	s.Wait(`document.querySelector("#count").textContent === "2"`)
+	s.Wait(`document.querySelector("d-live").dataset.state === "open"`)
 }
 
 func testUpgrade(t *testing.T, s *tab) {
 	s.show(count(1))
 	s.live()
-	s.is(`document.querySelector(".live-version").hidden`, true)
+	s.Is(`document.querySelector(".live-version").hidden`, true)
 	s.set(func() { s.version = "2" })
 	s.tell("overview", "{}")
-	s.wait(`!document.querySelector(".live-version").hidden`)
-	s.is(`document.querySelector(".live-version").textContent`, "reload")
+	s.Wait(`!document.querySelector(".live-version").hidden`)
+	s.Is(`document.querySelector(".live-version").textContent`, "reload")
 }
 
 // acting is a page with a form that acts.
@@ -218,13 +218,13 @@ func testAction(t *testing.T, s *tab) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	})
 	s.live()
-	s.do(`window.stays = true; document.querySelector("#more").open = true; document.querySelector("#act button").focus();`)
-	s.press("r")
-	s.wait(`document.querySelector("#state").textContent === "queued"`)
-	s.wait(`!document.querySelector("#act").hasAttribute("aria-busy")`)
-	s.is(`stays && document.querySelector("#more").open && location.pathname`, "/")
-	s.is(`document.activeElement.textContent`, "Requeue")
-	s.is(`history.length`, 2)
+	s.Do(`window.stays = true; document.querySelector("#more").open = true; document.querySelector("#act button").focus();`)
+	s.Press("r")
+	s.Wait(`document.querySelector("#state").textContent === "queued"`)
+	s.Wait(`!document.querySelector("#act").hasAttribute("aria-busy")`)
+	s.Is(`stays && document.querySelector("#more").open && location.pathname`, "/")
+	s.Is(`document.activeElement.textContent`, "Requeue")
+	s.Is(`history.length`, 2)
 }
 
 func testRefused(t *testing.T, s *tab) {
@@ -235,14 +235,14 @@ func testRefused(t *testing.T, s *tab) {
 	})
 	s.live()
 	answers <- http.StatusConflict
-	s.click("#act button")
-	s.wait(`document.querySelector("#act + .problem")?.textContent === "the job is running"`)
-	s.is(`document.querySelectorAll(".problem").length + document.querySelector("#state").textContent`, "1failed")
+	s.Click("#act button")
+	s.Wait(`document.querySelector("#act + .problem")?.textContent === "the job is running"`)
+	s.Is(`document.querySelectorAll(".problem").length + document.querySelector("#state").textContent`, "1failed")
 	answers <- http.StatusConflict
-	s.click("#act button")
-	s.wait(`!document.querySelector("#act").hasAttribute("aria-busy")`)
-	s.is(`document.querySelectorAll(".problem").length`, 1)
-	s.do(`problems.length = 0`) // htmx and the browser say that the answer was an error
+	s.Click("#act button")
+	s.Wait(`!document.querySelector("#act").hasAttribute("aria-busy")`)
+	s.Is(`document.querySelectorAll(".problem").length`, 1)
+	s.Problems() // htmx and the browser say that the answer was an error
 }
 
 func testAsking(t *testing.T, s *tab) {
@@ -252,15 +252,15 @@ func testAsking(t *testing.T, s *tab) {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	})
 	s.live()
-	s.click("#act button")
-	s.wait(`document.querySelector("#sure").open`)
-	s.click("#no")
-	s.wait(`!document.querySelector("#sure").open`)
-	s.is(`document.querySelector("#state").textContent`, "failed")
-	s.click("#act button")
-	s.wait(`document.querySelector("#sure").open`)
-	s.click("#yes")
-	s.wait(`document.querySelector("#state").textContent === "deleted"`)
+	s.Click("#act button")
+	s.Wait(`document.querySelector("#sure").open`)
+	s.Click("#no")
+	s.Wait(`!document.querySelector("#sure").open`)
+	s.Is(`document.querySelector("#state").textContent`, "failed")
+	s.Click("#act button")
+	s.Wait(`document.querySelector("#sure").open`)
+	s.Click("#yes")
+	s.Wait(`document.querySelector("#state").textContent === "deleted"`)
 }
 
 func testLeading(t *testing.T, s *tab) {
@@ -274,12 +274,12 @@ func testLeading(t *testing.T, s *tab) {
 		s.page(w, http.StatusOK, `<h1 data-focus tabindex="-1">Operation</h1>`)
 	})
 	s.live()
-	s.do(`window.stays = true`)
-	s.click("#act button")
-	s.wait(`location.pathname === "/operations/7" && document.querySelector("h1").textContent === "Operation"`)
-	s.is(`stays && document.activeElement.tagName`, "H1")
-	s.is(`document.querySelector("nav a").hasAttribute("aria-current")`, false)
-	s.do(`history.back()`)
-	s.wait(`document.querySelector("#state")?.textContent === "failed"`)
-	s.is(`location.pathname`, "/")
+	s.Do(`window.stays = true`)
+	s.Click("#act button")
+	s.Wait(`location.pathname === "/operations/7" && document.querySelector("h1").textContent === "Operation"`)
+	s.Is(`stays && document.activeElement.tagName`, "H1")
+	s.Is(`document.querySelector("nav a").hasAttribute("aria-current")`, false)
+	s.Do(`history.back()`)
+	s.Wait(`document.querySelector("#state")?.textContent === "failed"`)
+	s.Is(`location.pathname`, "/")
 }
