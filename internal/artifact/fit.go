@@ -31,7 +31,7 @@ func (s *Store) Fit(folder string, limit int64) (Dropped, error) {
 	if err != nil {
 		return dropped, fmt.Errorf("open artifacts %q: %w", name, err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	type file struct {
 		name string
 		size int64

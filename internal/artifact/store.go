@@ -86,7 +86,7 @@ func (s *Store) List(jobID string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer job.Close()
+	defer func() { _ = job.Close() }()
 	var files []File
 	w := walk{root: job, take: func(name string, info fs.FileInfo) error {
 		if attempt, ok := attemptOf(name); ok && readable(name) {
@@ -137,7 +137,7 @@ func (s *Store) Open(jobID, name string) (io.ReadSeekCloser, File, error) {
 	if err != nil {
 		return nil, File{}, err
 	}
-	defer job.Close()
+	defer func() { _ = job.Close() }()
 	content, err := openRegular(job, name)
 	if err != nil {
 		return nil, File{}, err
@@ -171,7 +171,7 @@ func (s *Store) open(jobID string) (*os.Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open folder of artifacts: %w", err)
 	}
-	defer all.Close()
+	defer func() { _ = all.Close() }()
 	return openFolder(all, key(jobID))
 }
 
@@ -305,7 +305,7 @@ func removeAll(dir string) error {
 	}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
-			err = os.Chmod(path, 0o700)
+			err = os.Chmod(path, 0o700) //nolint:gosec // G302: it is a folder
 		}
 		return err
 	})

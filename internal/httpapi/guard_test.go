@@ -72,12 +72,12 @@ func TestATokenThatMayReadChangesNothing(t *testing.T) {
 	for _, route := range b.api.Routes() {
 		path := replacer.Replace(route.Path)
 		clean := strings.HasPrefix(route.Path, "/scheduler/clean-queue")
-		reads := route.Method == "GET" && !clean || route.Path == "/api/v1/events/{stream}"
+		reads := route.Method == http.MethodGet && !clean || route.Path == "/api/v1/events/{stream}"
 		if route.Reader != (reads && !route.Open) {
 			t.Errorf("%s %s: is for readers: %t", route.Method, path, route.Reader)
 		}
 		methods := []string{route.Method}
-		if route.Method == "GET" {
+		if route.Method == http.MethodGet {
 			methods = append(methods, "HEAD")
 		}
 		for _, method := range methods {

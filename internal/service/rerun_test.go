@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -107,7 +108,7 @@ func TestARerunWithOtherArgumentsIsCheckedAsANewJob(t *testing.T) {
 		{"os", "function", distro.CodeInvalid, service.RerunRequest{Args: []byte(`["rm"]`)}},
 	} {
 		_, err := b.Rerun(t.Context(), tt.id, tt.request)
-		e, ok := err.(*distro.Error)
+		e, ok := errors.AsType[*distro.Error](err)
 		if !ok || e.Code != tt.code || e.Field != tt.field {
 			t.Errorf("%.10s %+v: %v", tt.id, tt.request, err)
 		}
@@ -175,7 +176,7 @@ func TestAJobThatTheQueueHasForgottenIsRunAgainFromHistory(t *testing.T) {
 		"cut": "args", "untold": "args", "nothing": "", "gone": "function", "moved": "queue", "never": "",
 	} {
 		_, err := s.Rerun(t.Context(), id, service.RerunRequest{})
-		if e, ok := err.(*distro.Error); !ok || e.Field != want || e.Code == distro.CodeInternal {
+		if e, ok := errors.AsType[*distro.Error](err); !ok || e.Field != want || e.Code == distro.CodeInternal {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
