@@ -257,3 +257,36 @@ func TestAListThatGrowsLongBetweenPagesHoldsEveryJobOnce(t *testing.T) {
 	})
 	b.once(listed, ids)
 }
+
+// An operation deletes what it has listed, and goes on where it was.
+func TestJobsOfOtherProducersThatJoinedAtOneMomentAreAllListedThoughThoseBeforeAreDeleted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const n = 12_000 // more than are sorted
+	b.do("EVAL", `for i = 1, ARGV[1] do
+		local id = string.format('%05d', i)
+		redis.call('HSET', 'rq:job:' .. id, 'data', 'x', 'origin', 'q', 'status', 'queued', 'enqueued_at', '2026-10-05T08:30:00.000000Z')
+		redis.call('RPUSH', 'rq:queue:q', id)
+	end`, "0", fmt.Sprint(n))
+	b.do("SADD", "rq:queues", "rq:queue:q")
+	deleted := 0
+	q := broker.ListQuery{Queue: "q", Status: distro.StatusQueued, Limit: broker.MaxPage}
+	for {
+		ids, next := b.page(q)
+		errs, err := b.broker.Act(t.Context(), broker.ActionDelete, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range errs {
+			if err == nil {
+				deleted++
+			}
+		}
+		if q.Cursor = next; next == "" {
+			break
+		}
+	}
+	if deleted != n {
+		t.Errorf("deleted %d of %d", deleted, n)
+	}
+}

@@ -28,11 +28,13 @@ local function place_in_list(length)
 		return place
 	end
 
-	-- Whether an element joined the list after the place.
+	-- Whether an element joined the list after the place. Jobs of other producers
+	-- have no number: of those that joined at one moment none counts as later, as
+	-- to list some twice is better than to leave them out.
 	local function is_later(at)
 		local fields = call('HMGET', prefix .. call('LINDEX', key, -(at + 1)), 'enqueued_at', 'distro_seq')
-		local then_joined = fields[1] or ''
-		return then_joined > joined or then_joined == joined and (tonumber(fields[2]) or 0) >= seq
+		local then_joined, number = fields[1] or '', tonumber(fields[2]) or 0
+		return then_joined > joined or then_joined == joined and number > 0 and number >= seq
 	end
 
 	-- Jobs join at the right end, so what is new shifts the place by as much
