@@ -286,10 +286,10 @@ func (a *App) DashboardAddr() net.Addr {
 func (a *App) Run(intake, work context.Context) error {
 	beside := []part{
 		{"scheduler", a.scheduler.Run}, {"history", a.recorder.Run}, {"operations", a.service.RunOperations},
-		{"api", func(ctx context.Context) error { return a.serve(ctx, a.listener, a.api) }},
+		{"api", func(ctx context.Context) error { return serve(ctx, a.api, a.tls, a.listener, a.api) }},
 	}
 	if a.pages != nil {
-		beside = append(beside, part{"dashboard", func(ctx context.Context) error { return a.serve(ctx, a.pages, a.dashboard) }})
+		beside = append(beside, part{"dashboard", func(ctx context.Context) error { return serve(ctx, a.api, a.tls, a.pages, a.dashboard) }})
 	}
 	if a.runners != nil {
 		beside = append(beside, part{"python", a.runners.Run})
@@ -317,12 +317,13 @@ func (a *App) Run(intake, work context.Context) error {
 // shutdownTimeout bounds the wait for requests that are being answered.
 const shutdownTimeout = 3 * time.Second
 
-// serve answers HTTP on a listener until ctx ends.
-func (a *App) serve(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	server := a.api.HTTPServer(handler)
+// serve answers HTTP on a listener until ctx ends, and with it what api keeps
+// open. Without a certificate it is served without TLS.
+func serve(ctx context.Context, api *httpapi.Server, certificate *tls.Config, listener net.Listener, handler http.Handler) error {
+	server := api.HTTPServer(handler)
 	ended := make(chan error, 1)
 	go func() {
-		if server.TLSConfig = a.tls; a.tls != nil {
+		if server.TLSConfig = certificate; certificate != nil {
 			ended <- server.ServeTLS(listener, "", "")
 		} else {
 			ended <- server.Serve(listener)

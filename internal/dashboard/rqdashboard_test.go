@@ -455,7 +455,7 @@ func (b *bundle) carryOut(t *testing.T, id string) {
 		t.Fatal(err)
 	}
 	var last service.Operation
-	_ = b.service.Follow(ctx, sub, "", 1<<40, func(u service.Update) error {
+	_ = b.service.Follow(ctx, sub, "", time.Hour, func(u service.Update) error {
 		for _, o := range u.Operations {
 			if o.ID == id && !o.EndedAt.IsZero() {
 				last = o

@@ -40,7 +40,7 @@ type OnList struct {
 
 // ActOnList does action to all jobs that stand in a list of a queue, which is
 // named as in Places: at once where they are few, else as an operation. Jobs that
-// do not allow it any more are passed over. A list is rid of entries without
+// do not allow it any more are passed over. A short list is rid of entries without
 // record when its jobs are deleted.
 func (s *Service) ActOnList(ctx context.Context, action broker.Action, queue string, status distro.Status, caller string) (OnList, error) {
 	page, err := s.Places(ctx, broker.PlaceQuery{Queue: queue, Status: status, Limit: atOnce})
@@ -54,12 +54,14 @@ func (s *Service) ActOnList(ctx context.Context, action broker.Action, queue str
 		if err := s.checkDelete(); err != nil {
 			return OnList{}, err
 		}
-		if _, err := s.Compact(ctx, queue, status); err != nil {
-			return OnList{}, err
-		}
 	}
 	if page.Total > len(page.Places) {
 		return s.actInBackground(ctx, action, queue, status, page.Total, caller)
+	}
+	if action == broker.ActionDelete {
+		if _, err := s.Compact(ctx, queue, status); err != nil {
+			return OnList{}, err
+		}
 	}
 	ids := make([]string, 0, len(page.Places))
 	for _, p := range slices.Backward(page.Places) { // the way to the newest is short
