@@ -95,6 +95,22 @@ func (b *measured) List(ctx context.Context, q broker.ListQuery) (page broker.Pa
 	return page, err
 }
 
+// Places implements broker.Broker.
+func (b *measured) Places(ctx context.Context, q broker.PlaceQuery) (places broker.Places, err error) {
+	done := b.call("places")
+	places, err = b.Broker.Places(ctx, q)
+	done(err)
+	return places, err
+}
+
+// Compact implements broker.Broker.
+func (b *measured) Compact(ctx context.Context, queue string, status distro.Status, cursor string, limit int) (dropped int, next string, err error) {
+	done := b.call("compact")
+	dropped, next, err = b.Broker.Compact(ctx, queue, status, cursor, limit)
+	done(err)
+	return dropped, next, err
+}
+
 // Counts implements broker.Broker.
 func (b *measured) Counts(ctx context.Context) (counts broker.Counts, err error) {
 	done := b.call("counts")
