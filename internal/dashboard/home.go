@@ -99,8 +99,10 @@ func (s *Server) home(r *request) error {
 	}
 	view.Sentences = r.sentences(&o, workers)
 	view.Running, view.Slots = o.Running, o.Slots
+	kept := 0 // failed jobs that the queue keeps
 	for _, q := range o.Queues {
 		view.Queued += q.Jobs[distro.StatusQueued]
+		kept += q.Jobs[distro.StatusFailed]
 	}
 	view.Finished = o.Ended[distro.ExecutionFinished]
 	view.Failed = o.Ended[distro.ExecutionFailed] + o.Ended[distro.ExecutionLost]
@@ -108,6 +110,9 @@ func (s *Server) home(r *request) error {
 	view.Wait = r.lasted(o.Waited.P95)
 	since := r.T("search.when") + ":>" + chosen.name
 	view.FailedURL = query("/jobs", "q", r.withState(since, "failed"))
+	if !s.full() {
+		view.Failed, view.FailedURL = kept, query("/jobs", "q", r.withState("", "failed"))
+	}
 	if view.Started, err = s.rowsOfJobs(r, o.Started[:min(len(o.Started), 12)]); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (r *reader) rowOfJob(j *distro.Job) jobRow {
 	case j.Status.Ended() && !j.EndedAt.IsZero() && !j.StartedAt.IsZero():
 		row.Took = r.lasted(j.EndedAt.Sub(j.StartedAt))
 	}
-	if j.Result != nil && j.Result.Failure != nil {
+	if j.Result != nil && j.Result.Failure != nil && j.Status == distro.StatusFailed {
 		row.Error = cut(errorLine(j.Result.Failure), shownError)
 	}
 	return row
@@ -104,7 +104,7 @@ func (r *reader) rowOfExecution(x *distro.Execution) jobRow {
 		row.Since = r.moment(x.StartedAt)
 		row.Took = r.lasted(r.now.Sub(x.StartedAt))
 	}
-	if x.Failure != nil {
+	if x.Failure != nil && x.State != distro.ExecutionStopped {
 		row.Error = cut(errorLine(x.Failure), shownError)
 	}
 	return row
