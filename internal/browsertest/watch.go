@@ -33,13 +33,14 @@ type watch struct {
 	problems []string
 	order    []network.RequestID
 	requests map[network.RequestID]*Request
+	early    map[network.RequestID]int64 // statuses of requests that are told of later
 }
 
 // maxDialogs bounds those that wait for an answer; a page opens one at a time.
 const maxDialogs = 64
 
 func newWatch() *watch {
-	return &watch{dialogs: make(chan struct{}, maxDialogs), requests: map[network.RequestID]*Request{}}
+	return &watch{dialogs: make(chan struct{}, maxDialogs), requests: map[network.RequestID]*Request{}, early: map[network.RequestID]int64{}}
 }
 
 // begin forgets the requests until now.
@@ -89,11 +90,19 @@ func (w *watch) heardNetwork(event any) {
 			return
 		}
 		w.order = append(w.order, e.RequestID) // again where it was redirected
-		w.requests[e.RequestID] = &Request{URL: e.Request.URL, Type: string(e.Type)}
+		w.requests[e.RequestID] = &Request{URL: e.Request.URL, Type: string(e.Type), Status: w.early[e.RequestID]}
+		delete(w.early, e.RequestID)
 	case *network.EventResponseReceived:
 		if r := w.requests[e.RequestID]; r != nil {
 			r.Status = e.Response.Status
 			r.Bytes = int(e.Response.EncodedDataLength)
+		}
+	case *network.EventResponseReceivedExtraInfo:
+		// It tells of answers too that the page may not see, and may come first.
+		if r := w.requests[e.RequestID]; r == nil {
+			w.early[e.RequestID] = e.StatusCode
+		} else if r.Status == 0 {
+			r.Status = e.StatusCode
 		}
 	case *network.EventLoadingFinished:
 		if r := w.requests[e.RequestID]; r != nil {

@@ -131,7 +131,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 		t.Skip("the scripts are not built: make assets")
 	}
 	browser := browsertest.Start(t)
-	modules := map[string]string{"lote.py": flows, "teclas.py": brokenModule, "conta.py": brokenModule, "celular.py": brokenModule, "noscript.py": flows}
+	modules := map[string]string{"lote.py": flows, "teclas.py": brokenModule, "conta.py": brokenModule, "celular.py": brokenModule, "noscript.py": flows, "alheia.py": flows}
 	b := newBoard(t, browser, "workers = 4\nqueues = high, default, low, pausa, lote, cheia, mudo\n", modules)
 	together := map[string]func(*board){
 		"a failure is seen, read, requeued and finishes without a reload": (*board).testFailure,
@@ -144,6 +144,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 		"nothing of the reader's is lost when the page changes":           (*board).testKept,
 		"the first view of a page costs little":                           (*board).testBudget,
 		"everything works without scripts":                                (*board).testNoScripts,
+		"pages of other sites can do nothing":                             (*board).testOtherSites,
 	}
 	t.Run("together", func(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(together)) {
@@ -152,6 +153,10 @@ func TestTheDashboardInABrowser(t *testing.T) {
 				together[name](b.with(t))
 			})
 		}
+		t.Run("who may see and change is asked", func(t *testing.T) {
+			t.Parallel()
+			testLogin(t, browser)
+		})
 	})
 	// What is measured, and what concerns every job, has the machine for itself.
 	t.Run("a log of very many lines opens and is searched", func(t *testing.T) { b.with(t).testLongLog() })

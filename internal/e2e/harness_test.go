@@ -50,6 +50,7 @@ type server struct {
 	modules string
 	url     string
 	pages   string // of the dashboard
+	token   string // that requests send; empty: none
 	args    []string
 
 	cmd    *exec.Cmd
@@ -203,6 +204,9 @@ func (s *server) try(method, path, body string) (int, string, error) {
 		return 0, "", err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, "", err
