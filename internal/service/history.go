@@ -60,6 +60,16 @@ func (s *Service) Executions(ctx context.Context, query, cursor string, limit in
 	return Found{Page: page, Behind: s.opts.Behind()}, err
 }
 
+// Newest returns the newest executions of one function, module.function as
+// history has it.
+func (s *Service) Newest(ctx context.Context, function string, limit int) ([]store.Entry, error) {
+	if s.opts.History == nil {
+		return nil, errForgets()
+	}
+	found, err := s.opts.History.Executions(ctx, store.Query{Filter: store.Functions{function}, Limit: limit})
+	return found.Executions, historyFault(err)
+}
+
 // CountExecutions counts what a search selects; exact is false where that is not
 // certain.
 func (s *Service) CountExecutions(ctx context.Context, query string) (n int, exact bool, err error) {

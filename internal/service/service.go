@@ -137,6 +137,9 @@ func (s *Service) DefaultQueue() string {
 	return s.opts.Queues[len(s.opts.Queues)-1]
 }
 
+// QueueNames are the names that requests may name, highest priority first.
+func (s *Service) QueueNames() []string { return slices.Clone(s.opts.Queues) }
+
 // fault gives an error of the broker the code it has for clients. Errors that
 // have one keep it.
 func fault(err error) error {
