@@ -30,6 +30,7 @@ var (
 	sphinxParameter  = regexp.MustCompile(`^[:@](?:param|parameter|arg|argument|key|keyword)\s+(?:([^:]+?)\s+)?\*{0,2}(\w+)\s*:\s*(.*)$`)
 	sphinxType       = regexp.MustCompile(`^[:@]type\s+\*{0,2}(\w+)\s*:\s*(.*)$`)
 	sphinxField      = regexp.MustCompile(`^[:@](?:returns?|rtype|raises?|yields?|var|cvar|ivar)\b`)
+	blankLines       = regexp.MustCompile(`\n(?:[ \t]*\n){2,}`)
 	underline        = regexp.MustCompile(`^(-{3,}|={3,})$`)
 )
 
@@ -178,7 +179,7 @@ func (d *docReader) split() {
 		first, lines = append(first, line), lines[1:]
 	}
 	d.found.Summary = strings.Join(first, " ")
-	d.found.Text = strings.TrimSpace(strings.Join(lines, "\n"))
+	d.found.Text = blankLines.ReplaceAllString(strings.TrimSpace(strings.Join(lines, "\n")), "\n\n")
 }
 
 // Documented is f with what its docstring alone says: types of parameters that
