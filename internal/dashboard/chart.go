@@ -17,6 +17,7 @@ type chart struct {
 	Unit    string // s or count
 	Caption string
 	Series  []series
+	Words   string // heading of a column of words; empty: there is none
 	Points  []point
 	Shape   template.HTML // a small drawing of the first series, for lists; may be empty
 }
@@ -27,6 +28,7 @@ type series struct{ Code, Name string }
 type point struct {
 	At    moment
 	Cells []cell
+	Word  string
 }
 
 // cell is a number as scripts read it and as people do; without a value where
@@ -62,7 +64,7 @@ func (r *reader) throughput(lines []store.Line, from, to time.Time, step time.Du
 		Series: []series{{"finished", r.T("state.finished")}, {"failed", r.T("state.failed")}},
 	}
 	stepped(lines, from, to, step, func(at time.Time, p store.Point) {
-		c.Points = append(c.Points, point{r.moment(at), []cell{
+		c.Points = append(c.Points, point{At: r.moment(at), Cells: []cell{
 			r.count(p.Ended[distro.ExecutionFinished]),
 			r.count(p.Ended[distro.ExecutionFailed] + p.Ended[distro.ExecutionLost]),
 		}})
@@ -78,7 +80,7 @@ func (r *reader) durations(caption string, lines []store.Line, from, to time.Tim
 	}
 	stepped(lines, from, to, step, func(at time.Time, p store.Point) {
 		q := of(p)
-		c.Points = append(c.Points, point{r.moment(at), []cell{r.seconds(q.P50), r.seconds(q.P95)}})
+		c.Points = append(c.Points, point{At: r.moment(at), Cells: []cell{r.seconds(q.P50), r.seconds(q.P95)}})
 	})
 	return c
 }

@@ -98,6 +98,9 @@ func New(opts Options) (*Server, error) {
 // routes is every address of the dashboard.
 func (s *Server) routes() {
 	s.page("GET /{$}", s.home)
+	s.page("GET /automations", s.automations)
+	s.page("GET /automations/{module}/{function}", s.automation)
+	s.page("POST /automations/{module}/{function}", s.runAutomation)
 	s.page("GET /jobs", s.jobs)
 	s.page("GET /jobs/rows", s.jobRows)
 	s.page("GET /jobs/{id}", s.job)

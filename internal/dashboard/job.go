@@ -36,6 +36,8 @@ type jobView struct {
 	Tab      string
 	Stopping bool
 
+	Change string // address of the form that runs it again with changes; empty: there is none
+
 	Primary   string // the action that is asked for most likely; empty: none
 	Secondary []string
 
@@ -165,6 +167,9 @@ func (s *Server) job(r *request) error {
 	}
 	view := r.viewJob(&k)
 	view.Stopping = r.query("stopping") != "" && view.Row.State.Code == string(distro.StatusStarted)
+	if address := s.automationOf(r, &k); address != "" {
+		view.Change = query(address, "from", id)
+	}
 	files, err := s.filesOf(r, id)
 	if err != nil {
 		return err

@@ -46,7 +46,9 @@ func hostile(t *testing.T) *bundle {
 func every() []string {
 	list := []string{
 		"/", "/?window=1h", "/?window=7d", "/jobs", "/jobs?q=estado:falhou", "/jobs?q=state:queued", "/jobs?q=" + url.QueryEscape(nasty),
-		"/queues", "/queues/high", "/workers", "/schedules", "/settings", "/jobs/nothing", "/nothing",
+		"/queues", "/queues/high", "/workers", "/schedules", "/settings", "/automations", "/automations?q=x&page=9", "/automations/m/f", "/automations/m/f?tab=history", "/automations/m/f?tab=charts", "/automations/m/f?tab=source",
+		"/automations/m/f?from=job-0", "/automations/m/f?from=job-1", "/automations/m/f?from=gone", "/automations/m/nothing", "/automations/nothing/f",
+		"/jobs/nothing", "/nothing",
 	}
 	for _, id := range []string{"job-0", "job-1", "job-2", "gone"} {
 		for _, tab := range []string{"", "error", "log", "arguments", "result", "attempts", "raw", "nonsense"} {
@@ -60,7 +62,7 @@ func TestWhatJobsWroteIsShownAsTextOnEveryPage(t *testing.T) {
 	t.Parallel()
 	b := hostile(t)
 	tag := regexp.MustCompile(`<(script|img)[^>]*>`)
-	key := regexp.MustCompile(`>\s*(nav|state|tab|action|jobs|job|home|queue|time|unit|problem)\.[a-z]`)
+	key := regexp.MustCompile(`>\s*(nav|state|tab|action|form|automation|automations|jobs|job|home|queue|time|unit|problem)\.[a-z]`)
 	for _, address := range every() {
 		for _, language := range []string{"en", "pt-BR"} {
 			w := b.send(http.MethodGet, address, "", "Accept-Language", language)

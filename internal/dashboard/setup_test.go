@@ -42,6 +42,13 @@ func (c catalog) Module(_ context.Context, name string) (distro.Module, error) {
 	return distro.Module{}, &distro.Error{Code: distro.CodeNotFound, Field: "module", Message: fmt.Sprintf("there is no module %q", name)}
 }
 
+func (c catalog) Source(ctx context.Context, name string) ([]byte, error) {
+	if _, err := c.Module(ctx, name); err != nil {
+		return nil, err
+	}
+	return []byte("# source of " + name + "\n<script>alert(1)</script>\n"), nil
+}
+
 const (
 	secret     = "0123456789abcdef"
 	readSecret = "fedcba9876543210"

@@ -1,0 +1,496 @@
+package dashboard
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
+	"github.com/distro-orchestrator/distro/internal/signature"
+)
+
+// The formats that package signature adds to those of JSON Schema.
+const (
+	formatDecimal = signature.FormatDecimal
+	formatSeconds = signature.FormatSeconds
+	formatPath    = signature.FormatPath
+	formatBytes   = signature.FormatBytes
+	formatSecret  = signature.FormatSecret
+)
+
+// control is how a form asks for a value.
+type control string
+
+// The controls.
+const (
+	controlText    control = "text"
+	controlLong    control = "long" // text of more than a line
+	controlSecret  control = "secret"
+	controlInteger control = "integer"
+	controlNumber  control = "number"
+	controlSwitch  control = "switch"
+	controlDate    control = "date"
+	controlMoment  control = "moment"
+	controlTime    control = "time"
+	controlSpan    control = "span"
+	controlChoice  control = "choice"
+	controlMany    control = "many"  // some of a few
+	controlLines   control = "lines" // a list, an element in each line
+	controlPairs   control = "pairs" // a dict, key = value in each line
+	controlGroup   control = "group" // fields of a record, or elements of a tuple
+	controlRows    control = "rows"  // a list or dict of what needs more than a line
+	controlAny     control = "any"   // JSON, or text as it stands
+	controlJSON    control = "json"
+)
+
+// form asks for the arguments of a function.
+type form struct {
+	fields []field
+	doc    signature.Docstring
+}
+
+// field asks for one value.
+type field struct {
+	path    string // the name of its control: kw.customer.name
+	name    string
+	kind    distro.ParameterKind // empty: it is within another field
+	typ     string               // as the source annotates it
+	help    string
+	control control
+	arrives string // as what it reaches the function, where that is not the type: a key of texts
+
+	required bool
+	nullable bool
+	standard []byte // the default as JSON; nil: none, or no literal
+	source   string // of a default that is no literal
+	format   string
+	bounds   map[string]json.Number
+
+	options []choice
+	fields  []field
+	tuple   bool   // fields are elements
+	element *field // of lines, pairs and rows; of rows its path is to be completed
+	single  bool   // of lines: one line alone is no list
+	keyed   bool   // of rows: each has a key
+}
+
+// choice is one of the values of an enumeration.
+type choice struct {
+	key   string // in forms
+	label string
+	value []byte
+}
+
+const (
+	maxFields  = 200 // of one form; what is beyond is asked for as JSON
+	maxNesting = 4   // groups, lists and dicts within each other
+	fewChoices = 4   // that are shown side by side
+	maxMany    = 20  // that are shown to choose some of
+	prefix     = "kw."
+)
+
+// newForm makes the form of a function.
+func newForm(m *distro.Module, f distro.Function) (*form, error) {
+	documented, doc := signature.Documented(f)
+	fm := &form{doc: doc}
+	b := &formBuilder{left: maxFields}
+	for i, p := range documented.Parameters {
+		s, err := readSchema(signature.Parameter(p, m.Types...))
+		if err != nil {
+			return nil, err
+		}
+		source := ""
+		if p.Default != nil && s.standard == nil {
+			source = *p.Default
+		}
+		fd := b.parameter(p, s, source)
+		fd.required = p.Default == nil && f.Binding() && p.Kind != distro.VarPositional && p.Kind != distro.VarKeyword
+		fd.typ = f.Parameters[i].Annotation
+		if said := doc.Parameters[p.Name]; said.Text != "" {
+			fd.help = said.Text
+		}
+		fd.arrives = arrival(p.Annotation, &s, &fd)
+		fm.fields = append(fm.fields, fd)
+	}
+	if !f.Binding() && !slices.ContainsFunc(f.Parameters, func(p distro.Parameter) bool { return p.Kind == distro.VarKeyword }) {
+		fm.fields = append(fm.fields, field{
+			path: prefix + "**", name: "**", kind: distro.VarKeyword, control: controlPairs, element: &field{control: controlAny},
+		})
+	}
+	return fm, nil
+}
+
+// formBuilder makes fields, so many at most.
+type formBuilder struct{ left int }
+
+func (b *formBuilder) parameter(p distro.Parameter, s schema, source string) field {
+	each := s
+	switch p.Kind {
+	case distro.VarPositional:
+		s = schema{types: []string{"array"}, items: &each}
+	case distro.VarKeyword:
+		s = schema{types: []string{"object"}, values: &each}
+	case distro.PositionalOnly, distro.PositionalOrKeyword, distro.KeywordOnly:
+	}
+	fd := b.field(prefix+p.Name, p.Name, &s, 0)
+	fd.kind, fd.source = p.Kind, source
+	fd.help = strings.TrimSuffix(strings.TrimSuffix(s.note, "default: "+source), "; ")
+	return fd
+}
+
+// field makes the field of a schema that is so deep within others.
+func (b *formBuilder) field(path, name string, s *schema, depth int) field {
+	f := field{path: path, name: name, standard: s.standard, help: s.note}
+	if b.left--; b.left < 0 {
+		f.control = controlJSON
+		return f
+	}
+	list, nullable := s.alternatives()
+	f.nullable = nullable
+	switch len(list) {
+	case 0:
+		b.guess(&f, depth)
+	case 1:
+		b.simple(&f, &list[0], depth)
+	default:
+		b.mixed(&f, list, depth)
+	}
+	return f
+}
+
+// guess chooses by the default, of a parameter that says no type.
+func (b *formBuilder) guess(f *field, depth int) {
+	f.control = controlAny
+	value := bytes.TrimSpace(f.standard)
+	if len(value) == 0 {
+		if secretName(f.name) {
+			f.control = controlSecret
+		}
+		return
+	}
+	guessed := schema{}
+	switch jsonscan.KindOf(value) {
+	case jsonscan.String:
+		guessed.types = []string{"string"}
+	case jsonscan.Number:
+		guessed.types = []string{"number"}
+	case jsonscan.Bool:
+		guessed.types = []string{"boolean"}
+	case jsonscan.List:
+		guessed.types = []string{"array"}
+	case jsonscan.Object:
+		guessed.types = []string{"object"}
+	default:
+		f.nullable = true
+		if secretName(f.name) {
+			f.control = controlSecret
+		}
+		return
+	}
+	b.simple(f, &guessed, depth)
+}
+
+// simple chooses the control of one type.
+func (b *formBuilder) simple(f *field, s *schema, depth int) {
+	f.format, f.bounds = s.format, s.bounds
+	if f.help == "" {
+		f.help = s.note
+	}
+	if len(s.enum) > 0 {
+		f.control, f.options = controlChoice, choicesOf(s)
+		return
+	}
+	switch s.kind() {
+	case "string":
+		f.control = textControl(f, s.format)
+	case "integer":
+		f.control = controlInteger
+	case "number":
+		f.control = controlNumber
+		if s.format == formatSeconds {
+			f.control = controlSpan
+		}
+	case "boolean":
+		f.control = controlSwitch
+		if f.nullable || f.standard == nil && f.source != "" {
+			f.control, f.options = controlChoice, []choice{{"true", "", []byte("true")}, {"false", "", []byte("false")}}
+		}
+	case "array":
+		b.list(f, s, depth)
+	case "object":
+		b.object(f, s, depth)
+	default:
+		f.control = controlAny
+	}
+}
+
+// textControl is how text of a format is asked for.
+func textControl(f *field, format string) control {
+	switch format {
+	case "date":
+		return controlDate
+	case "date-time":
+		return controlMoment
+	case "time":
+		return controlTime
+	case formatSecret:
+		return controlSecret
+	case formatBytes:
+		return controlLong
+	}
+	switch {
+	case secretName(f.name):
+		return controlSecret
+	case format == "" && (longName(f.name) || longText(f.standard)):
+		return controlLong
+	}
+	return controlText
+}
+
+func (b *formBuilder) list(f *field, s *schema, depth int) {
+	if s.exact {
+		b.positions(f, s, depth)
+		return
+	}
+	open := schema{}
+	items := s.items
+	if items == nil {
+		items = &open
+	}
+	element := b.field(f.path, f.name, items, depth+1)
+	element.help, element.required = "", true
+	switch {
+	case element.control == controlChoice && len(element.options) <= maxMany && !element.nullable:
+		f.control, f.options = controlMany, element.options
+	case element.scalar() && element.control != controlChoice:
+		f.control, f.element = controlLines, &element
+	case depth < maxNesting:
+		f.control, f.element = controlRows, &element
+	default:
+		f.control = controlJSON
+	}
+}
+
+// positions asks for each element of a tuple.
+func (b *formBuilder) positions(f *field, s *schema, depth int) {
+	if depth >= maxNesting {
+		f.control = controlJSON
+		return
+	}
+	f.control, f.tuple = controlGroup, true
+	for i := range s.tuple {
+		name := string(rune('1' + i%9))
+		if i >= 9 {
+			f.control, f.tuple, f.fields = controlJSON, false, nil
+			return
+		}
+		element := b.field(f.path+"."+name, name, &s.tuple[i], depth+1)
+		element.required = true
+		f.fields = append(f.fields, element)
+	}
+}
+
+func (b *formBuilder) object(f *field, s *schema, depth int) {
+	switch {
+	case s.record && depth < maxNesting && len(s.fields) <= b.left:
+		f.control = controlGroup
+		for i := range s.fields {
+			inner := &s.fields[i]
+			member := b.field(f.path+"."+inner.name, inner.name, &inner.schema, depth+1)
+			member.required = inner.required
+			f.fields = append(f.fields, member)
+		}
+		return
+	case s.record:
+		f.control = controlJSON
+		return
+	}
+	open := schema{}
+	values := s.values
+	if values == nil {
+		values = &open
+	}
+	element := b.field(f.path, f.name, values, depth+1)
+	element.help, element.required = "", true
+	switch {
+	case element.scalar() && element.control != controlChoice:
+		f.control, f.element = controlPairs, &element
+	case depth < maxNesting:
+		f.control, f.element, f.keyed = controlRows, &element, true
+	default:
+		f.control = controlJSON
+	}
+}
+
+// mixed chooses the control of a value that may have one of several types.
+func (b *formBuilder) mixed(f *field, list []schema, depth int) {
+	text, number, other := false, false, false
+	var arrays []schema
+	for i := range list {
+		switch kind := list[i].kind(); {
+		case kind == "string", len(list[i].enum) > 0 && onlyText(list[i].enum):
+			text = true
+		case kind == "integer" || kind == "number":
+			number = true
+		case kind == "array" && !list[i].exact:
+			arrays = append(arrays, list[i])
+		default:
+			other = true
+		}
+	}
+	switch {
+	case len(arrays) == 1 && !other && (text || number):
+		b.list(f, &arrays[0], depth)
+		if f.single = f.control == controlLines; !f.single {
+			f.control, f.element, f.options = controlAny, nil, nil
+		}
+	case other || len(arrays) > 0:
+		f.control = controlJSON
+		if text {
+			f.control = controlAny
+		}
+	case text && number:
+		f.control = controlAny
+	case number:
+		f.control = controlNumber
+	default:
+		f.control = textControl(f, "")
+	}
+}
+
+func onlyText(values [][]byte) bool {
+	return !slices.ContainsFunc(values, func(v []byte) bool { return v[0] != '"' })
+}
+
+// scalar reports whether a value is asked for in one line of text.
+func (f *field) scalar() bool {
+	switch f.control {
+	case controlText, controlInteger, controlNumber, controlDate, controlMoment, controlTime, controlSpan, controlChoice, controlAny,
+		controlSwitch, controlSecret, controlLong:
+		return true
+	}
+	return false
+}
+
+// choicesOf are the values of an enumeration. Text stands for itself, unless
+// another value looks like it.
+func choicesOf(s *schema) []choice {
+	list := make([]choice, len(s.enum))
+	seen := map[string]int{}
+	for i, value := range s.enum {
+		c := choice{key: string(value), value: value}
+		if value[0] == '"' {
+			c.key = jsonscan.Text(value)
+		}
+		c.label = c.key
+		if len(s.names) == len(s.enum) && value[0] != '"' {
+			c.label = s.names[i] + " (" + c.key + ")"
+		}
+		seen[c.key]++
+		list[i] = c
+	}
+	for i := range list {
+		if key := list[i].key; seen[key] > 1 || key == "" || key == "null" {
+			list[i].key = string(list[i].value)
+		}
+	}
+	return list
+}
+
+// words parts the name of a parameter: api_key, apiKey.
+func words(name string) []string {
+	var b strings.Builder
+	lower := false
+	for _, r := range name {
+		if unicode.IsUpper(r) && lower {
+			b.WriteByte(' ')
+		}
+		lower = unicode.IsLower(r)
+		if r == '_' {
+			r = ' '
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return strings.Fields(b.String())
+}
+
+// secretName reports whether a parameter holds what nobody should read over a
+// shoulder.
+func secretName(name string) bool {
+	parts := words(name)
+	joined := strings.Join(parts, "")
+	for _, hint := range []string{"apikey", "chaveapi", "accesskey", "secretkey", "privatekey", "chaveprivada"} {
+		if strings.Contains(joined, hint) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(parts, func(w string) bool {
+		return slices.Contains([]string{"senha", "password", "passwd", "pwd", "token", "secret", "segredo", "passphrase", "credential", "pin"}, w)
+	})
+}
+
+// longName reports whether a parameter holds text of more than a line.
+func longName(name string) bool {
+	parts := words(name)
+	for _, short := range []string{"path", "arquivo", "caminho", "file", "filename", "pasta", "dir", "url", "id", "tipo", "type", "name", "nome", "key"} {
+		if slices.Contains(parts, short) {
+			return false
+		}
+	}
+	return slices.ContainsFunc(parts, func(w string) bool {
+		return slices.Contains([]string{
+			"text", "texto", "mensagem", "message", "body", "corpo", "sql", "query", "consulta", "html", "xml", "json", "descricao", "descrição",
+			"description", "observacao", "observação", "observacoes", "notes", "template", "prompt", "comentario", "comment",
+			"content", "conteudo", "script", "payload", "markdown", "yaml",
+		}, w)
+	})
+}
+
+// longText reports whether a default needs more than a line.
+func longText(standard []byte) bool {
+	if len(standard) == 0 || standard[0] != '"' {
+		return false
+	}
+	text := jsonscan.Text(standard)
+	return strings.Contains(text, "\n") || len(text) > 80
+}
+
+// arrival says as what a value reaches the function, where the type promises
+// something else: arguments travel as JSON.
+func arrival(annotation string, s *schema, f *field) string {
+	switch f.control {
+	case controlDate, controlMoment, controlTime:
+		return "form.arrives.text"
+	case controlSpan:
+		return "form.arrives.seconds"
+	case controlGroup:
+		if !f.tuple {
+			return "form.arrives.dict"
+		}
+		return "form.arrives.list"
+	case controlLines, controlMany, controlRows:
+		head, _, _ := strings.Cut(annotation, "[")
+		head = strings.ToLower(head[strings.LastIndexByte(head, '.')+1:])
+		if slices.Contains([]string{"set", "frozenset", "tuple", "deque"}, head) {
+			return "form.arrives.list"
+		}
+	case controlChoice:
+		if list, _ := s.alternatives(); len(list) > 0 && len(list[0].names) > 0 {
+			return "form.arrives.value"
+		}
+	}
+	switch f.format {
+	case formatDecimal:
+		return "form.arrives.number"
+	case formatPath:
+		return "form.arrives.path"
+	case formatBytes:
+		return "form.arrives.bytes"
+	case formatSecret, "uuid":
+		return "form.arrives.text"
+	}
+	return ""
+}

@@ -1,0 +1,489 @@
+package dashboard
+
+import (
+	"bytes"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
+)
+
+// answers are what was entered into a form, or what stands in it before: by the
+// names of its controls.
+//
+// Beside the controls there are: raw, the paths of fields that are entered as
+// JSON; null:PATH, whose presence makes an empty field None; n:PATH, how many rows
+// there are; key:PATH, the key of a row.
+type answers struct {
+	values   url.Values
+	zone     *time.Location
+	decimal  string // the decimal sign of the reader
+	problems map[string]*problem
+}
+
+func newAnswers(values url.Values, zone *time.Location, decimal string) *answers {
+	return &answers{values: values, zone: zone, decimal: decimal, problems: map[string]*problem{}}
+}
+
+const (
+	rawName   = "raw"
+	nullMark  = "null:"
+	countMark = "n:"
+	keyMark   = "key:"
+	maxRows   = 100
+)
+
+func (a *answers) raw(path string) bool { return slices.Contains(a.values[rawName], path) }
+
+func (a *answers) setRaw(path string, on bool) {
+	kept := slices.DeleteFunc(slices.Clone(a.values[rawName]), func(p string) bool { return p == path || strings.HasPrefix(p, path+".") })
+	if on {
+		kept = append(kept, path)
+	}
+	a.values[rawName] = kept
+}
+
+func (a *answers) null(path string) bool { return a.values.Get(nullMark+path) != "" }
+
+func (a *answers) refuse(path string, p *problem) {
+	if _, known := a.problems[path]; !known {
+		a.problems[path] = p
+	}
+}
+
+// rows is how many rows a field has.
+func (a *answers) rows(path string) int {
+	n, _ := strconv.Atoi(a.values.Get(countMark + path)) // else none
+	return min(max(n, 0), maxRows)
+}
+
+// alone is a with problems of its own.
+func (a *answers) alone() *answers { return newAnswers(a.values, a.zone, a.decimal) }
+
+// equalJSON reports whether two values are the same.
+func equalJSON(a, b []byte) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == len(b)
+	}
+	return bytes.Equal(jsonscan.AppendCanonical(nil, a), jsonscan.AppendCanonical(nil, b))
+}
+
+// switched reports whether the form asks separately whether an empty field is
+// None: where it could as well be an empty text or list, or the default.
+func (f *field) switched() bool {
+	if !f.nullable {
+		return false
+	}
+	switch f.control {
+	case controlChoice:
+		return false
+	case controlText, controlLong, controlSecret, controlAny, controlLines, controlPairs, controlRows, controlMany, controlGroup, controlJSON:
+		return true
+	}
+	return f.source != ""
+}
+
+// read returns the value of a field as JSON, and whether there is one: nothing
+// entered is none, and what is wrong is noted.
+func (a *answers) read(f *field) ([]byte, bool) {
+	switch {
+	case a.raw(f.path):
+		return a.readJSON(f)
+	case f.control == controlGroup:
+		return a.readGroup(f)
+	case f.control == controlRows:
+		return a.readRows(f)
+	case f.control == controlMany:
+		return a.readMany(f)
+	case f.control == controlJSON:
+		return a.readJSON(f)
+	}
+	list, there := a.values[f.path]
+	if !there {
+		return a.nothing(f, false)
+	}
+	entered := list[len(list)-1]
+	switch f.control {
+	case controlLines:
+		return a.readLines(f, strings.Join(list, "\n"))
+	case controlPairs:
+		return a.readPairs(f, strings.Join(list, "\n"))
+	case controlText, controlLong, controlSecret:
+		if entered == "" {
+			return a.nothing(f, true)
+		}
+	case controlChoice:
+		if entered == "null" && f.nullable {
+			return []byte("null"), true
+		}
+		if entered == "" {
+			return a.nothing(f, true)
+		}
+	case controlSwitch:
+	default:
+		if strings.TrimSpace(entered) == "" {
+			return a.nothing(f, true)
+		}
+	}
+	value, p := a.scalar(f, entered)
+	if p != nil {
+		a.refuse(f.path, p)
+		return nil, false
+	}
+	return value, true
+}
+
+// nothing is the value of a field into which nothing was entered; there says
+// that the form had it.
+func (a *answers) nothing(f *field, there bool) ([]byte, bool) {
+	switch {
+	case f.switched() && a.null(f.path), f.nullable && !f.switched() && f.control != controlChoice && there:
+		return []byte("null"), true
+	case f.required:
+		a.refuse(f.path, wrong("required"))
+		return nil, false
+	case !there:
+		return nil, false
+	case f.standard == nil && !(f.switched() && f.source == ""):
+		return nil, false
+	}
+	switch f.control {
+	case controlText, controlLong, controlSecret:
+		return []byte(`""`), true
+	case controlAny:
+		return []byte(`""`), f.switched() || jsonscan.KindOf(f.standard) == jsonscan.String
+	case controlLines, controlRows, controlMany:
+		return []byte("[]"), true
+	case controlPairs:
+		return []byte("{}"), true
+	}
+	return nil, false
+}
+
+func (a *answers) readJSON(f *field) ([]byte, bool) {
+	entered, there := a.values[f.path]
+	text := strings.TrimSpace(strings.Join(entered, "\n"))
+	if text == "" {
+		return a.nothing(f, there)
+	}
+	if err := jsonscan.Check([]byte(text), service.MaxDepth); err != nil {
+		a.refuse(f.path, wrong("json", err.Error()))
+		return nil, false
+	}
+	return []byte(text), true
+}
+
+// readLines reads a list, an element in each line. Lines without text are none.
+func (a *answers) readLines(f *field, entered string) ([]byte, bool) {
+	var elements [][]byte
+	for i, line := range slices.Collect(strings.Lines(entered)) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		value, p := a.scalar(f.element, line)
+		if p != nil {
+			p.line = i + 1
+			a.refuse(f.path, p)
+			return nil, false
+		}
+		elements = append(elements, value)
+	}
+	if len(elements) == 0 {
+		return a.nothing(f, true)
+	}
+	if f.single && len(elements) == 1 {
+		return elements[0], true
+	}
+	return a.listed(f, elements)
+}
+
+// listed is a list, held against its bounds.
+func (a *answers) listed(f *field, elements [][]byte) ([]byte, bool) {
+	if least, ok := f.whole("minItems"); ok && len(elements) < least {
+		a.refuse(f.path, wrong("few", least))
+		return nil, false
+	}
+	if most, ok := f.whole("maxItems"); ok && len(elements) > most {
+		a.refuse(f.path, wrong("many", most))
+		return nil, false
+	}
+	return joined('[', elements, ']'), true
+}
+
+func joined(opening byte, parts [][]byte, closing byte) []byte {
+	text := append([]byte{opening}, bytes.Join(parts, []byte(","))...)
+	return append(text, closing)
+}
+
+// readPairs reads a dict, key = value in each line.
+func (a *answers) readPairs(f *field, entered string) ([]byte, bool) {
+	var members [][]byte
+	seen := map[string]bool{}
+	for i, line := range slices.Collect(strings.Lines(entered)) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		key, text, ok := strings.Cut(line, "=")
+		if !ok {
+			key, text, ok = strings.Cut(line, ":")
+		}
+		key, text = strings.TrimSpace(key), strings.TrimSpace(text)
+		var value []byte
+		var p *problem
+		switch {
+		case !ok || key == "" || !utf8.ValidString(key):
+			p = wrong("pair")
+		case seen[key]:
+			p = wrong("twice", key)
+		default:
+			seen[key] = true
+			value, p = a.scalar(f.element, text)
+		}
+		if p != nil {
+			p.line = i + 1
+			a.refuse(f.path, p)
+			return nil, false
+		}
+		members = append(members, memberOf(key, value))
+	}
+	if len(members) == 0 {
+		return a.nothing(f, true)
+	}
+	return joined('{', members, '}'), true
+}
+
+func memberOf(key string, value []byte) []byte {
+	return append(append(encode(key), ':'), value...)
+}
+
+// readMany reads which of a few were chosen.
+func (a *answers) readMany(f *field) ([]byte, bool) {
+	list, there := a.values[f.path]
+	var elements [][]byte
+	for _, c := range f.options {
+		if slices.Contains(list, c.key) {
+			elements = append(elements, c.value)
+		}
+	}
+	if len(elements) == 0 {
+		return a.nothing(f, there)
+	}
+	return a.listed(f, elements)
+}
+
+// readGroup reads fields as one value. One that may be left out is, where
+// nothing was entered into any of its fields.
+func (a *answers) readGroup(f *field) ([]byte, bool) {
+	if f.nullable && a.null(f.path) {
+		return []byte("null"), true
+	}
+	within := a.alone()
+	var parts [][]byte
+	touched := false
+	for i := range f.fields {
+		member := &f.fields[i]
+		value, given := within.read(member)
+		touched = touched || given && !untouched(member, value) || within.problems[member.path] != nil && within.problems[member.path].key != "form.problem.required"
+		if !given && member.standard != nil {
+			value, given = member.standard, true
+		}
+		switch {
+		case f.tuple:
+			parts = append(parts, value)
+		case given:
+			parts = append(parts, memberOf(member.name, value))
+		}
+	}
+	if !touched && !f.required {
+		return nil, false
+	}
+	for path, p := range within.problems {
+		a.refuse(path, p)
+	}
+	if len(within.problems) > 0 {
+		return nil, false
+	}
+	if f.tuple {
+		return joined('[', parts, ']'), true
+	}
+	return joined('{', parts, '}'), true
+}
+
+// untouched reports whether a value is what its field has before anybody
+// entered something.
+func untouched(f *field, value []byte) bool {
+	if f.standard != nil {
+		return equalJSON(value, f.standard)
+	}
+	return string(value) == "null" || f.control == controlSwitch && string(value) == "false"
+}
+
+// rowField is the field of a row.
+func (f *field) rowField(i int) *field {
+	row := f.element.moved(f.path, f.path+"."+strconv.Itoa(i))
+	row.required = false
+	return row
+}
+
+// moved is f at another path.
+func (f *field) moved(from, to string) *field {
+	m := *f
+	m.path = to + strings.TrimPrefix(f.path, from)
+	m.fields = make([]field, len(f.fields))
+	for i := range f.fields {
+		m.fields[i] = *f.fields[i].moved(from, to)
+	}
+	if f.element != nil {
+		m.element = f.element.moved(from, to)
+	}
+	return &m
+}
+
+// readRows reads a list, or a dict, whose elements need more than a line. Rows
+// without anything in them are none.
+func (a *answers) readRows(f *field) ([]byte, bool) {
+	if _, there := a.values[countMark+f.path]; !there {
+		return a.nothing(f, false)
+	}
+	var parts [][]byte
+	failed := false
+	seen := map[string]bool{}
+	for i := range a.rows(f.path) {
+		row := f.rowField(i)
+		key := strings.TrimSpace(a.values.Get(keyMark + row.path))
+		within := a.alone()
+		value, given := within.read(row)
+		if !given && key != "" && len(within.problems) == 0 {
+			row.required = true
+			value, given = within.read(row)
+		}
+		for path, p := range within.problems {
+			a.refuse(path, p)
+			failed = true
+		}
+		switch {
+		case !given:
+		case f.keyed && key == "":
+			a.refuse(keyMark+row.path, wrong("required"))
+			failed = true
+		case f.keyed && (seen[key] || !utf8.ValidString(key)):
+			a.refuse(keyMark+row.path, wrong("twice", key))
+			failed = true
+		case f.keyed:
+			seen[key] = true
+			parts = append(parts, memberOf(key, value))
+		default:
+			parts = append(parts, value)
+		}
+	}
+	switch {
+	case failed:
+		return nil, false
+	case len(parts) == 0:
+		value, given := a.nothing(f, true)
+		if given && f.keyed && string(value) == "[]" {
+			value = []byte("{}")
+		}
+		return value, given
+	case f.keyed:
+		return joined('{', parts, '}'), true
+	}
+	return a.listed(f, parts)
+}
+
+// arguments reads the whole form: what a call gets by position, and by name.
+// What is wrong is noted. An argument that is what the function takes anyway is
+// left out.
+func (fm *form) arguments(a *answers) (args, kwargs []byte) {
+	given := make([][]byte, len(fm.fields))
+	byPosition := false // what has a name too, as *args stand behind it
+	for i := range fm.fields {
+		f := &fm.fields[i]
+		value, ok := a.read(f)
+		if ok && (f.required || f.kind == distro.VarPositional || f.standard == nil || !equalJSON(value, f.standard)) {
+			given[i] = value
+		}
+		if f.kind == distro.VarPositional && ok && !empty(value) {
+			byPosition = true
+		}
+	}
+	return joined('[', fm.positionals(a, given, byPosition), ']'), joined('{', fm.keywords(a, given, byPosition), '}')
+}
+
+func empty(value []byte) bool { return slices.Contains([]string{"[]", "{}", "null"}, string(value)) }
+
+// positionals are the arguments without names. One that was left out and has
+// others behind it takes its default.
+func (fm *form) positionals(a *answers, given [][]byte, byPosition bool) [][]byte {
+	var list [][]byte
+	var missing []*field
+	for i := range fm.fields {
+		f := &fm.fields[i]
+		switch {
+		case f.kind == distro.PositionalOnly, f.kind == distro.PositionalOrKeyword && byPosition:
+			if given[i] == nil && !(byPosition && f.standard != nil) {
+				missing = append(missing, f)
+				list = append(list, f.standard)
+				continue
+			}
+			if given[i] == nil {
+				given[i] = f.standard
+			}
+			a.behind(missing)
+			missing = missing[:0]
+			list = append(list, given[i])
+		case f.kind == distro.VarPositional && byPosition:
+			a.behind(missing)
+			missing = missing[:0]
+			for element := range jsonscan.Elements(given[i]) {
+				list = append(list, element)
+			}
+		}
+	}
+	return list[:len(list)-len(missing)]
+}
+
+// behind notes fields that cannot be left out, as something stands behind them.
+func (a *answers) behind(missing []*field) {
+	for _, f := range missing {
+		if f.standard == nil {
+			a.refuse(f.path, wrong("required"))
+		}
+	}
+}
+
+func (fm *form) keywords(a *answers, given [][]byte, byPosition bool) [][]byte {
+	var members [][]byte
+	names := map[string]bool{}
+	for i := range fm.fields {
+		f := &fm.fields[i]
+		if f.kind != distro.VarKeyword && f.kind != distro.VarPositional {
+			names[f.name] = true
+		}
+		if given[i] != nil && (f.kind == distro.KeywordOnly || f.kind == distro.PositionalOrKeyword && !byPosition) {
+			members = append(members, memberOf(f.name, given[i]))
+		}
+	}
+	for i := range fm.fields {
+		f := &fm.fields[i]
+		if f.kind != distro.VarKeyword || given[i] == nil || jsonscan.KindOf(given[i]) != jsonscan.Object {
+			continue
+		}
+		for name, value := range jsonscan.Members(given[i]) {
+			if names[name] {
+				a.refuse(f.path, wrong("named", name))
+				continue
+			}
+			members = append(members, memberOf(name, value))
+		}
+	}
+	return members
+}
