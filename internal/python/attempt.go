@@ -21,7 +21,7 @@ type Call struct {
 	Attempt   int
 	Payload   distro.Payload
 	Timeout   time.Duration // distro.Forever: none
-	Artifacts string        // path of the folder for files the job leaves, below StateDir/artifacts; empty: they are dropped
+	Artifacts string        // path of the folder for files the job leaves, below Options.Artifacts; empty: they are dropped
 
 	// Serializer is what the worker takes all payloads for: json, pickle, or
 	// the dotted name of something with loads and dumps. Empty: Payload says.
@@ -36,6 +36,11 @@ type Call struct {
 	// Stopped, where it has a name, is called as (job, connection) in place of
 	// the function: the job was stopped before.
 	Stopped distro.Callback
+
+	// Note takes a line for whoever reads the output, about the environment
+	// that the attempt waits for or runs in. It is called by Run, before there
+	// is output. Nil: nobody reads it.
+	Note func(line string)
 }
 
 // callbackTimeout is RQ's, where a callback has none of its own.
@@ -47,18 +52,31 @@ type Output func(stderr bool, p []byte)
 
 // Attempt is a call to run once.
 type Attempt struct {
-	runners *Runners
-	call    Call
-	output  Output
-	stops   chan stopOrder
+	host   host
+	call   Call
+	output Output
+	stops  chan stopOrder
 
 	// Only Run touches these.
-	result distro.Result
-	kind   distro.FailureKind // why the process was ended; empty: it was not
-	timer  *time.Timer        // until the kill that follows
+	runners *Runners
+	result  distro.Result
+	kind    distro.FailureKind // why the process was ended; empty: it was not
+	timer   *time.Timer        // until the kill that follows
 	// timeout is that of the function, or of the callback that runs.
 	timeout time.Duration
 	kept    bool // the job left files, which stand in the folder for them
+}
+
+// host says where attempts run.
+type host interface {
+	// enter returns the Runners for an attempt that begins now, which calls
+	// leave when it is over. It may wait; then it returns the stop order that
+	// comes instead, if one does.
+	enter(ctx context.Context, a *Attempt) (r *Runners, leave func(), order *stopOrder)
+}
+
+func (r *Runners) enter(context.Context, *Attempt) (*Runners, func(), *stopOrder) {
+	return r, func() {}, nil
 }
 
 type stopOrder struct {
@@ -66,12 +84,22 @@ type stopOrder struct {
 	grace time.Duration
 }
 
+// before is the failure of an attempt that was stopped before it ran.
+func (o stopOrder) before() *distro.Failure {
+	return &distro.Failure{Kind: o.kind, Message: "ended before it ran"}
+}
+
 // Attempt prepares an attempt; Run runs it.
-func (r *Runners) Attempt(call Call, output Output) *Attempt {
+func (r *Runners) Attempt(call Call, output Output) *Attempt { return newAttempt(r, call, output) }
+
+func newAttempt(h host, call Call, output Output) *Attempt {
 	if call.Stopped.Name != "" {
 		call.Timeout = cmp.Or(call.Stopped.Timeout, callbackTimeout)
 	}
-	return &Attempt{runners: r, call: call, output: output, stops: make(chan stopOrder, 4)}
+	if call.Note == nil {
+		call.Note = func(string) {}
+	}
+	return &Attempt{host: h, call: call, output: output, stops: make(chan stopOrder, 4)}
 }
 
 // Stop ends the attempt: at once when grace is 0, else by SIGTERM first. The
@@ -88,9 +116,16 @@ func (a *Attempt) Stop(kind distro.FailureKind, grace time.Duration) {
 // Run runs the attempt and returns what it left behind. Then Output has had
 // everything, and nothing lives any more of an attempt that did not finish; the
 // process of a finished one may still be going. The context bounds the wait for
-// a process only.
+// an environment and a process only.
 func (a *Attempt) Run(ctx context.Context) distro.Result {
 	a.result = distro.Result{Attempt: a.call.Attempt, Worker: a.call.Worker, StartedAt: time.Now().UTC()}
+	runners, leave, order := a.host.enter(ctx, a)
+	if order != nil {
+		a.fail(order.before())
+		return a.result
+	}
+	defer leave()
+	a.runners = runners
 	p, f, failure := a.hand(ctx)
 	if failure != nil {
 		a.fail(failure)
@@ -161,7 +196,7 @@ func (a *Attempt) folder() string {
 	if a.call.Artifacts == "" {
 		return ""
 	}
-	return filepath.Join(a.runners.artifacts(), a.call.Artifacts)
+	return filepath.Join(a.runners.opts.Artifacts, a.call.Artifacts)
 }
 
 // hand gives the call to a process. A pooled process may decline because a
@@ -178,7 +213,7 @@ func (a *Attempt) hand(ctx context.Context) (*runner, *frame, *distro.Failure) {
 		case err != nil:
 			return nil, nil, &distro.Failure{Kind: distro.FailureStart, Message: "no Python process: " + err.Error()}
 		case order != nil:
-			return nil, nil, &distro.Failure{Kind: order.kind, Message: "ended before it ran"}
+			return nil, nil, order.before()
 		}
 		p.stdout.direct(func(b []byte) { a.output(false, b) })
 		p.stderr.direct(func(b []byte) { a.output(true, b) })
@@ -196,7 +231,7 @@ func (a *Attempt) hand(ctx context.Context) (*runner, *frame, *distro.Failure) {
 		a.release(p)
 		a.runners.ended(p)
 		if a.kind != "" {
-			return nil, nil, &distro.Failure{Kind: a.kind, Message: "ended before it ran"}
+			return nil, nil, stopOrder{kind: a.kind}.before()
 		}
 	}
 	return nil, nil, &distro.Failure{Kind: distro.FailureStart, Message: "no Python process took the job: they end before they run it"}

@@ -26,6 +26,7 @@ type Interpreter struct {
 	Version    string   // like "3.11.7"
 	Executable string   // what it says itself (sys.executable): Path, or what the launcher at Path starts
 	Platform   string   // sys.platform
+	Virtual    bool     // it is that of a virtual environment
 	Stdlib     []string // top-level module names of its standard library, sorted
 }
 
@@ -62,7 +63,9 @@ func FindInterpreter(ctx context.Context, o InterpreterOptions) (Interpreter, er
 			return Interpreter{}, fmt.Errorf("locate python of %q: %w", folder, err)
 		}
 		if _, err := os.Lstat(path); err == nil {
-			return probe(ctx, path)
+			found, err := probe(ctx, path)
+			found.Virtual = true
+			return found, err
 		}
 	}
 	return interpreterOnPath(ctx)
@@ -176,9 +179,17 @@ func probe(ctx context.Context, path string) (Interpreter, error) {
 	if isLauncher(path) {
 		found.Path = found.Executable
 	}
+	found.Virtual = inEnvironment(found.Path)
 	found.Stdlib = slices.DeleteFunc(lines[4:], func(name string) bool { return name == "" })
 	slices.Sort(found.Stdlib)
 	return found, nil
+}
+
+// inEnvironment reports whether an interpreter lies where a virtual environment
+// has its own: Python itself looks for this file there.
+func inEnvironment(path string) bool {
+	_, err := os.Stat(filepath.Join(filepath.Dir(filepath.Dir(path)), "pyvenv.cfg"))
+	return err == nil
 }
 
 func newEnough(version string) bool {

@@ -16,9 +16,9 @@ import (
 // have started. They are known by the environment they were started with. The
 // caller owns stateDir, so none of them belongs to a living owner.
 func EndLeftovers(ctx context.Context, stateDir string) error {
-	marks := [][]byte{
-		[]byte(runMark + "=" + stateDir + "\x00"),
-		[]byte("TMPDIR=" + scratchOf(stateDir) + "/"),
+	var marks [][]byte
+	for _, dir := range append(generationsOf(stateDir), stateDir) {
+		marks = append(marks, []byte(runMark+"="+dir+"\x00"), []byte("TMPDIR="+scratchOf(dir)+"/"))
 	}
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		left, err := marked(marks)

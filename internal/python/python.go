@@ -1,6 +1,7 @@
 // Package python is the only place that starts Python: it chooses the
-// interpreter, lists what can be called under modules_path (Catalog) and runs
-// jobs in processes of their own (Runners).
+// interpreter, lists what can be called under modules_path (Catalog), runs jobs
+// in processes of their own (Runners), and installs what they need into
+// environments (Environments).
 //
 // Three kinds of process are involved. The zygote is a small interpreter that
 // forks and never runs user code; a runner is the process of a job; discovery
@@ -45,6 +46,7 @@ type Options struct {
 	WorkDir     string    // working directory of jobs; default: Modules
 	SysPath     []string  // folders behind everything else on sys.path, absolute
 	StateDir    string    // absolute; scratch folders, artifacts and scripts live here
+	Artifacts   string    // absolute; where folders of files that jobs left are kept; default: artifacts of StateDir
 	Isolation   Isolation // default: Fork where there is a zygote, else Spawn
 	Slots       int       // jobs at a time; default 1
 	KillGrace   time.Duration
@@ -56,6 +58,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.WorkDir == "" {
 		o.WorkDir = o.Modules
+	}
+	if o.Artifacts == "" {
+		o.Artifacts = filepath.Join(o.StateDir, ArtifactsDir)
 	}
 	if o.Slots == 0 {
 		o.Slots = 1
@@ -109,7 +114,10 @@ func New(opts Options) (*Runners, error) {
 	if err := os.RemoveAll(r.scripts); err != nil {
 		return nil, fmt.Errorf("remove the Python scripts of another version: %w", err)
 	}
-	for _, dir := range []string{r.scripts, r.artifacts()} {
+	if err := clearGenerations(r.opts.StateDir); err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{r.scripts, r.opts.Artifacts} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("prepare the state directory: %w", err)
 		}
@@ -126,10 +134,9 @@ func New(opts Options) (*Runners, error) {
 }
 
 // ArtifactsDir is the folder below StateDir where the files that jobs left are
-// kept, in folders that Call.Artifacts names.
+// kept, in folders that Call.Artifacts names, unless Options.Artifacts says
+// otherwise.
 const ArtifactsDir = "artifacts"
-
-func (r *Runners) artifacts() string { return filepath.Join(r.opts.StateDir, ArtifactsDir) }
 
 // Isolation returns what jobs really get: Spawn where Fork was asked for and
 // cannot be had.
@@ -250,14 +257,18 @@ func (r *Runners) drop(p *runner) {
 
 // environ is the environment processes start with. The one DISTRO_ name in it
 // marks them as ours for EndLeftovers; they remove it before user code runs.
-func (r *Runners) environ() []string {
-	env := make([]string, 0, len(r.opts.Environ)+1)
-	for _, entry := range r.opts.Environ {
+func (r *Runners) environ() []string { return markedEnviron(r.opts.Environ, r.opts.StateDir) }
+
+// markedEnviron is an environment without the names of Distro, but for the mark
+// of a state directory.
+func markedEnviron(environ []string, stateDir string) []string {
+	env := make([]string, 0, len(environ)+1)
+	for _, entry := range environ {
 		if !strings.HasPrefix(strings.ToUpper(entry), "DISTRO_") {
 			env = append(env, entry)
 		}
 	}
-	return append(env, runMark+"="+r.opts.StateDir)
+	return append(env, runMark+"="+stateDir)
 }
 
 // runMark names the variable that marks processes of a state directory.

@@ -28,6 +28,9 @@ func newSource(r *Runners) (source, error) {
 	return &spawner{runners: r, orders: make(chan int, 1024)}, nil
 }
 
+// possible is the isolation that jobs get where they are to have another.
+func possible(Isolation) Isolation { return Spawn }
+
 func (s *spawner) isolation() Isolation { return Spawn }
 
 func (s *spawner) learned([]string) {}

@@ -3,19 +3,15 @@
 package python
 
 import (
-	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"syscall"
 )
 
-// group is the process group of a job. What leaves the group survives the job
-// on these systems.
-type group struct{ pid int }
-
-// startInGroup starts cmd as the leader of a group, with one end of a socket
-// pair as descriptor 3; args completes its arguments.
+// startInGroup starts cmd as the leader of a process group, with one end of a socket
+// pair as descriptor 3; args completes its arguments. What
+// leaves the group survives the job on these systems.
 func startInGroup(cmd *exec.Cmd, args func(channel string)) (*group, io.ReadWriteCloser, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -38,17 +34,6 @@ func startInGroup(cmd *exec.Cmd, args func(channel string)) (*group, io.ReadWrit
 		return nil, nil, err
 	}
 	return &group{cmd.Process.Pid}, ours, nil
-}
-
-func (g *group) signal(sig syscall.Signal) { _ = syscall.Kill(-g.pid, sig) }
-
-// end kills what is left of the group.
-func (g *group) end() {
-	for !errors.Is(syscall.Kill(-g.pid, syscall.SIGKILL), syscall.ESRCH) {
-		if _, err := syscall.Wait4(-g.pid, nil, 0, nil); err != nil {
-			return
-		}
-	}
 }
 
 func signalOf(state *os.ProcessState) int {

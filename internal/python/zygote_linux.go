@@ -39,6 +39,10 @@ func newSource(r *Runners) (source, error) {
 	return &zygote{runners: r, mode: r.opts.Isolation, wake: make(chan struct{}, 1), running: map[int]*runner{}}, nil
 }
 
+// possible is the isolation that jobs get where they are to have asked, as far
+// as can be told before an interpreter runs.
+func possible(asked Isolation) Isolation { return asked }
+
 func (z *zygote) isolation() Isolation {
 	z.mu.Lock()
 	defer z.mu.Unlock()
