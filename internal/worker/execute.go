@@ -31,7 +31,9 @@ func (l *loop) serve(ctx context.Context) {
 
 // attempt prepares the attempt of a task, with its output going to w.
 func (l *loop) attempt(t *task, w Printer) *python.Attempt {
-	return l.Runners.Attempt(l.call(&t.job), printTo(w))
+	call := l.call(&t.job)
+	call.Note = func(line string) { _ = w.Note(line) }
+	return l.Runners.Attempt(call, printTo(w))
 }
 
 func (l *loop) call(job *distro.Job) python.Call {
