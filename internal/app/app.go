@@ -46,8 +46,8 @@ type Options struct {
 // what an earlier one left is cleared up, and its ports are open.
 type App struct {
 	opts      Options
-	runners   *python.Runners // nil without workers
-	worker    *worker.Worker  // nil without workers
+	runners   jobRunners     // nil without workers
+	worker    *worker.Worker // nil without workers
 	scheduler *scheduler.Scheduler
 	mover     *shipping.Mover // nil: all workers are in this process
 	api       *httpapi.Server
@@ -226,11 +226,15 @@ func loadTLS(cfg config.Config) (*tls.Config, error) {
 
 func (a *App) openWorker(queue queue, printed *output.Store, interpreter python.Interpreter) error {
 	cfg, log := a.opts.Config, a.opts.Logger
-	runners, err := python.New(python.Options{
+	environments := ""
+	if cfg.Environments {
+		environments = EnvironmentsDir(cfg)
+	}
+	runners, err := openRunners(python.Options{
 		Interpreter: interpreter, Modules: cfg.ModulesPath, StateDir: cfg.DataDir,
 		Isolation: python.Isolation(cfg.Isolation), Slots: cfg.Workers, KillGrace: cfg.KillGrace,
 		MemoryLimit: cfg.JobMemory, Environ: a.opts.Environ, Logger: log,
-	})
+	}, environments)
 	if err != nil {
 		return err
 	}

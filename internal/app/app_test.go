@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -364,5 +366,42 @@ func TestAFailedStartIsUndone(t *testing.T) {
 	}
 	if err := again.Run(stopped, stopped); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAVirtualEnvironmentIsLeftToItsOwner(t *testing.T) {
+	t.Parallel()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := options(t, map[string]string{"environments": "on"})
+	venv := filepath.Join(opts.Config.ModulesPath, ".venv")
+	if err := os.MkdirAll(filepath.Join(venv, "bin"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(python, filepath.Join(venv, "bin", "python")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(opts.Config.ModulesPath, "requirements.txt"), []byte("pkg\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opts.Environ = slices.DeleteFunc(opts.Environ, func(entry string) bool { return strings.HasPrefix(entry, "VIRTUAL_ENV=") })
+	var log bytes.Buffer
+	opts.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	a, err := app.New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	intake, drain := context.WithCancel(t.Context())
+	drain()
+	if err := a.Run(intake, t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "no environment is prepared") {
+		t.Errorf("log: %s", log.String())
+	}
+	if _, err := os.Stat(filepath.Join(opts.Config.DataDir, "environments")); err == nil {
+		t.Error("there is a folder for environments")
 	}
 }

@@ -32,6 +32,8 @@ type WorkerOptions struct {
 	WorkDir    string   // working directory of jobs, absolute
 	Path       []string // folders behind all others to import from, absolute
 	Python     string   // interpreter, as the setting python
+	Install    bool     // prepare an environment from requirements.txt of Modules
+	CacheDir   string   // environments are kept in it, for the next worker too; default: the worker's own folder
 	Isolation  string   // default: fork where there is one
 	Serializer string   // of all payloads: json, pickle or a dotted path; default: what each payload says
 	KillGrace  time.Duration
@@ -56,7 +58,7 @@ type WorkerOptions struct {
 type Worker struct {
 	opts      WorkerOptions
 	queue     queue
-	runners   *python.Runners
+	runners   jobRunners
 	worker    *worker.Worker
 	shipper   *shipping.Shipper
 	scheduler *scheduler.Scheduler
@@ -100,7 +102,8 @@ func (w *Worker) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(opts.Serializer, ".") { // json and pickle need no import
+	// Json and pickle need no import. What an environment will hold is not known yet.
+	if strings.Contains(opts.Serializer, ".") && !opts.installs(interpreter) {
 		if err := python.CheckSerializer(ctx, interpreter, opts.Serializer, opts.Modules, opts.Path); err != nil {
 			return err
 		}
@@ -112,11 +115,15 @@ func (w *Worker) open(ctx context.Context) error {
 		return err
 	}
 	w.closers.add("folder", state.remove)
-	w.runners, err = python.New(python.Options{
+	environments := ""
+	if opts.Install {
+		environments = filepath.Join(cmp.Or(opts.CacheDir, state.path), "environments")
+	}
+	w.runners, err = openRunners(python.Options{
 		Interpreter: interpreter, Modules: opts.Modules, SysPath: opts.Path, WorkDir: opts.WorkDir, StateDir: state.path,
 		Isolation: python.Isolation(opts.Isolation), Slots: opts.Slots, KillGrace: opts.KillGrace,
 		Environ: opts.Environ, Logger: log,
-	})
+	}, environments)
 	if err != nil {
 		return err
 	}
@@ -143,6 +150,12 @@ func (w *Worker) open(ctx context.Context) error {
 	})
 	w.scheduler = scheduler.New(scheduler.Options{Broker: w.queue, Clock: clock, Logger: log})
 	return nil
+}
+
+// installs reports whether jobs are to run in an environment that is made of
+// the interpreter.
+func (o *WorkerOptions) installs(interpreter python.Interpreter) bool {
+	return o.Install && !interpreter.Virtual
 }
 
 // ship sends the output of an attempt to whoever reads it.

@@ -42,6 +42,7 @@ type Config struct {
 	Workers      int    // slots of this process; 0: none
 	Isolation    string // fork, pool or spawn
 	Python       string // "auto", a name on PATH, or an absolute path
+	Environments bool   // prepare one from requirements.txt of ModulesPath
 	KillGrace    time.Duration
 	DrainTimeout time.Duration // 0: until the jobs end
 

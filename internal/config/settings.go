@@ -103,8 +103,12 @@ func workers() []Setting {
 		value:   oneOf([]string{"fork", "pool", "spawn"}, func(c *Config) *string { return &c.Isolation }),
 	}, {
 		Name: "python", initial: "auto",
-		Meaning: "interpreter that runs the jobs; `auto` takes `$VIRTUAL_ENV`, then `.venv` or `venv` of `modules_path`, then `python3`",
+		Meaning: "interpreter that runs the jobs; `auto` takes `$VIRTUAL_ENV`, then `.venv` or `venv` of `modules_path`, then the environment of `environments`, then `python3`",
 		value:   program(func(c *Config) *string { return &c.Python }),
+	}, {
+		Name: "environments", initial: "off",
+		Meaning: "prepares an environment from `requirements.txt` of `modules_path`, with uv or with venv and pip, and runs the jobs in it; not where `python` is that of a virtual environment",
+		value:   toggle(func(c *Config) *bool { return &c.Environments }),
 	}, {
 		Name: "kill_grace", initial: "10s",
 		Meaning: "time between asking a job to end and killing its processes",
