@@ -76,7 +76,8 @@ func (f *settingFlags) examine(cmd *cobra.Command, con *console) []finding {
 		return []finding{fail("settings", "%v", err)}
 	}
 	findings := checkSettings(cmd.Context(), cfg)
-	findings = append(findings, checkModules(cfg), checkPython(cmd.Context(), con, cfg))
+	findings = append(findings, checkModules(cfg))
+	findings = append(findings, checkPython(cmd.Context(), con, cfg)...)
 	findings = append(findings, checkDataDir(cfg.DataDir)...)
 	if cfg.RedisURL != "" {
 		findings = append(findings, checkRedis(cmd.Context(), cfg)...)
@@ -126,14 +127,37 @@ func checkModules(cfg config.Config) finding {
 	return warn(check, "%s holds no .py file yet: put some there", cfg.ModulesPath)
 }
 
-func checkPython(ctx context.Context, con *console, cfg config.Config) finding {
+func checkPython(ctx context.Context, con *console, cfg config.Config) []finding {
 	found, err := python.FindInterpreter(ctx, python.InterpreterOptions{
 		Setting: cfg.Python, ModulesDir: cfg.ModulesPath, VirtualEnv: con.getenv("VIRTUAL_ENV"),
 	})
 	if err != nil {
-		return fail("python", "%v", err)
+		return []finding{fail("python", "%v", err)}
 	}
-	return fine("python", "%s (%s)", found.Path, found.Version)
+	return append([]finding{fine("python", "%s (%s)", found.Path, found.Version)}, checkEnvironment(ctx, con, cfg, found)...)
+}
+
+// checkEnvironment tells whether jobs get what requirements.txt asks for.
+func checkEnvironment(ctx context.Context, con *console, cfg config.Config, base python.Interpreter) []finding {
+	const check = "environment"
+	state, err := python.InspectEnvironment(ctx, base, cfg.ModulesPath, app.EnvironmentsDir(cfg), con.environ)
+	switch {
+	case base.Virtual:
+		return []finding{fine(check, "jobs run in the virtual environment of %s", base.Path)}
+	case cfg.Environments && err != nil:
+		return []finding{fail(check, "%v", err)}
+	case !state.Wanted:
+		return nil
+	case !cfg.Environments:
+		return []finding{fine(check, "requirements.txt is not installed by distro: environments = on would, where %s misses something", base.Path)}
+	case state.Ready:
+		return []finding{fine(check, "%s", state.Python)}
+	case state.Failed != "" && state.Python != "":
+		return []finding{warn(check, "an earlier one serves (%s): %s; the log is %s", state.Python, state.Failed, state.Log)}
+	case state.Failed != "":
+		return []finding{warn(check, "jobs run without the packages of requirements.txt: %s; the log is %s", state.Failed, state.Log)}
+	}
+	return []finding{fine(check, "`distro up` prepares it from requirements.txt with %s", state.Tool)}
 }
 
 // Free space below which doctor warns, and below which it fails.

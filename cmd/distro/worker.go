@@ -112,12 +112,17 @@ func (f *workerFlags) options(con *console, cmd *cobra.Command, queues []string)
 	if err != nil {
 		return app.WorkerOptions{}, err
 	}
+	cache := ""
+	if dir, err := os.UserCacheDir(); err == nil && f.install { // without one, the worker keeps its environment for itself
+		cache = filepath.Join(dir, "distro")
+	}
 	if err := redisbroker.CheckURL(redis); err != nil {
 		return app.WorkerOptions{}, usage("%s: %v", origin, err)
 	}
 	return app.WorkerOptions{
 		URL: redis, Queues: distinct, Name: f.name, Slots: f.concurrency,
 		Modules: modules, WorkDir: here, Path: path, Python: f.python, Isolation: f.isolation,
+		Install: f.install, CacheDir: cache,
 		Serializer: f.serializer, KillGrace: killGrace,
 		Strategy: f.strategy(), Burst: f.burst, MaxJobs: f.maxJobs, MaxIdle: whole(f.maxIdle), Schedule: f.schedule,
 		ResultTTL: resultTTL(cmd, f.resultTTL), WorkerTTL: whole(f.workerTTL), MonitorEvery: whole(f.monitorEvery),

@@ -33,6 +33,7 @@ type workerFlags struct {
 	loggingLevel       string
 	modules, isolation string
 	python             string
+	install            bool
 	concurrency        int
 }
 
@@ -59,6 +60,7 @@ func (f *workerFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.modules, "modules", ".", "`DIR` that jobs import from")
 	flags.StringArrayVarP(&f.path, "path", "P", nil, "`DIR` to import from too, behind all others; may be repeated")
 	flags.StringVar(&f.python, "python", "auto", "interpreter: a `PATH`, a name, or auto for $VIRTUAL_ENV, .venv, venv, python3")
+	flags.BoolVar(&f.install, "install", false, "prepare an environment from requirements.txt of --modules and run jobs in it")
 	flags.StringVarP(&f.serializer, "serializer", "S", "", "json, pickle or the dotted path of a serializer of RQ (default: pickle)")
 	flags.BoolVarP(&f.burst, "burst", "b", false, "end when the queues are empty")
 	flags.BoolVarP(&f.schedule, "with-scheduler", "s", false, "queue the delayed jobs of these queues when they are due")
