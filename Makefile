@@ -84,9 +84,10 @@ types: assets
 	web/node_modules/.bin/tsc -p web
 
 # What tests need beside Go and Python: strace, gcc for the race detector, npm and
-# a browser for the scripts of the dashboard, and Redis, PostgreSQL, RQ and Celery as the system packages them, the latter for the
-# system's own Python. PostgreSQL's package is kept from making and starting a
-# cluster: tests start their own.
+# a browser for the scripts of the dashboard, and Redis, PostgreSQL, venv with pip,
+# RQ and Celery as the system packages them, the last three for the system's own
+# Python. PostgreSQL's package is kept from making and starting a cluster: tests
+# start their own.
 tools-test:
 	@[ "$$(uname -s)" = Linux ] || exit 0; \
 	missing=; \
@@ -96,6 +97,7 @@ tools-test:
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing="$$missing postgresql"; \
 	command -v "$(NPM)" >/dev/null || missing="$$missing nodejs npm"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
+	[ ! -x /usr/bin/python3 ] || /usr/bin/python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
 	for package in rq celery; do \
 		/usr/bin/python3 -c "import $$package" 2>/dev/null || missing="$$missing python3-$$package"; \
 	done; \
