@@ -157,6 +157,10 @@ func TestTheDashboardInABrowser(t *testing.T) {
 			t.Parallel()
 			testLogin(t, browser)
 		})
+		t.Run("hostile jobs are shown and nothing of them runs", func(t *testing.T) {
+			t.Parallel()
+			testHostile(t, browser)
+		})
 	})
 	// What is measured, and what concerns every job, has the machine for itself.
 	t.Run("a log of very many lines opens and is searched", func(t *testing.T) { b.with(t).testLongLog() })
