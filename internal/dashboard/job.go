@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -78,15 +77,6 @@ type tab struct {
 	URL   string
 	On    bool
 }
-
-// argumentsView is what the function was called with.
-type argumentsView struct {
-	Positional []string
-	Keywords   []argument
-	Call       string // in Python's spelling, where the rest does not tell it all
-}
-
-type argument struct{ Name, Value string }
 
 // resultView is what the function returned.
 type resultView struct {
@@ -201,7 +191,7 @@ func (s *Server) job(r *request) error {
 	if at := slices.IndexFunc(files, func(f fileView) bool { return f.Image && f.Attempt == view.Row.Attempt }); at >= 0 && view.Tab == "error" {
 		view.Picture = &files[at]
 	}
-	return s.show(r, http.StatusOK, "job", view.Row.Name(), view, live("job:"+id))
+	return s.show(r, http.StatusOK, "job", view.Row.Name(), view, live("job:"+url.PathEscape(id)))
 }
 
 // filesOf are the files that a job left, those of the last attempt and the newest
@@ -474,63 +464,10 @@ func plain(text string) string {
 	return line[strings.LastIndexByte(line, '\r')+1:]
 }
 
-// viewArguments shows the call of a job the queue knows as it is, of another as
-// history has it.
-func viewArguments(k *known) *argumentsView {
-	v := &argumentsView{}
-	if !k.kept {
-		if last := k.last(); last.Arguments != "" {
-			v.Call = last.Arguments
-		}
-		return v
-	}
-	args, kwargs, call := service.ShowArguments(k.job.Payload)
-	if args == nil && kwargs == nil && call == "" {
-		v.Call = service.ArgumentLine(k.job.Payload)
-		return v
-	}
-	v.Call = call
-	var list []json.RawMessage
-	if json.Unmarshal(args, &list) == nil {
-		for _, value := range list {
-			v.Positional = append(v.Positional, pretty(value))
-		}
-	}
-	decoder := json.NewDecoder(bytes.NewReader(kwargs))
-	if _, err := decoder.Token(); err != nil {
-		return v
-	}
-	for decoder.More() { // in the order of the call
-		name, err := decoder.Token()
-		var value json.RawMessage
-		if err != nil || decoder.Decode(&value) != nil {
-			break
-		}
-		v.Keywords = append(v.Keywords, argument{fmt.Sprint(name), pretty(value)})
-	}
-	return v
-}
-
-// pretty indents JSON; a text alone is shown without its quotes.
-func pretty(value []byte) string {
-	var text string
-	if json.Unmarshal(value, &text) == nil {
-		return text
-	}
-	var b bytes.Buffer
-	if json.Indent(&b, value, "", "  ") != nil {
-		return string(value)
-	}
-	return b.String()
-}
-
 func viewResult(v distro.View) *resultView {
 	shown := &resultView{Text: v.Text, JSON: v.JSON, Truncated: v.Truncated}
 	if v.JSON && !v.Truncated {
-		var b bytes.Buffer
-		if json.Indent(&b, []byte(v.Text), "", "  ") == nil {
-			shown.Text = b.String()
-		}
+		shown.Text = indented([]byte(v.Text))
 	}
 	return shown
 }

@@ -114,7 +114,8 @@ func query(address string, pairs ...string) string {
 // option changes the frame of a page.
 type option func(*frame)
 
-// live says which topics a page wants to hear of.
+// live says which topics a page wants to hear of, names in them escaped as in an
+// address.
 func live(topics ...string) option {
 	return func(f *frame) { f.Live = strings.Join(topics, " ") }
 }

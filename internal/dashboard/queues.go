@@ -163,7 +163,7 @@ func (s *Server) queue(r *request) error {
 			r.durations(r.T("chart.waited"), lines, from, r.now, step, func(p store.Point) store.Quantiles { return p.Waited }),
 		}
 	}
-	return s.show(r, http.StatusOK, "queue", name, view, live("overview", "queue:"+name))
+	return s.show(r, http.StatusOK, "queue", name, view, live("overview", "queue:"+url.PathEscape(name)))
 }
 
 // actOnQueue does what a button asks for.

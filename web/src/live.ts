@@ -12,6 +12,17 @@ interface JobsEvent {
   more?: number;
 }
 
+/** Topics stand with blanks between them, the names in them as in an address. */
+function listed(topics: string | null | undefined): string[] {
+  return (topics ?? "").split(/\s+/).filter(Boolean).map((topic) => {
+    try {
+      return decodeURIComponent(topic);
+    } catch {
+      return topic;
+    }
+  });
+}
+
 /**
  * Keeps the page true: one stream of events for the tab, on which the parts of the
  * page that an event concerns are fetched and morphed. It says in its own words
@@ -78,7 +89,8 @@ export class Live extends HTMLElement {
   }
 
   private get topics(): string[] {
-    const topics = (this.getAttribute("topics") ?? "").split(/\s+/).filter(Boolean);
+    // A comma in a name would be the end of it: then all jobs are listened to.
+    const topics = listed(this.getAttribute("topics")).map((topic) => (topic.includes(",") ? "jobs" : topic));
     return topics.length > 0 ? topics : ["overview"];
   }
 
@@ -167,8 +179,7 @@ export class Live extends HTMLElement {
     const regions = [...document.querySelectorAll<HTMLElement>("[data-live][id]")];
     if (all) return regions;
     return regions.filter((region) => {
-      const topics = (region.dataset["live"] ?? "").split(/\s+/).filter(Boolean);
-      return topics.some((topic) => this.told.has(topic));
+      return listed(region.dataset["live"]).some((topic) => this.told.has(topic));
     });
   }
 

@@ -113,7 +113,13 @@ def worker(text):
 
 
 all_kinds = list(kinds())
-ids = [write(n, *all_kinds[n % len(all_kinds)], TEXTS[n % len(TEXTS)]) for n in range(int(sys.argv[2]))]
+small_bomb = zlib.compress(b"\0" * (4 << 20))
+ids = []
+for n in range(int(sys.argv[2])):
+    kind, data = all_kinds[n % len(all_kinds)]
+    if kind == "bomb" and n >= len(all_kinds):
+        data = small_bomb  # one large one is enough for two CPUs
+    ids.append(write(n, kind, data, TEXTS[n % len(TEXTS)]))
 for text in TEXTS[:5]:
     worker(text)
 print(json.dumps(ids))
