@@ -24,11 +24,11 @@ LINT         := bin/golangci-lint
 LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench fuzz soak generate clean \
+.PHONY: help build run test check bench fuzz soak generate release release-snapshot clean \
         tools-python tools-test assets types vet format unit race cross e2e lint in-sync
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 build: assets ## build bin/distro
 	@mkdir -p bin
@@ -57,6 +57,12 @@ soak: build ## the long tests: many rounds of crashes under load
 
 generate: ## make the generated files again
 	$(GO) generate ./...
+
+release: build ## build what is published of a tagged commit, for all systems, into dist
+	$(GO) run ./packaging/release
+
+release-snapshot: build ## the same of whatever is there
+	$(GO) run ./packaging/release -snapshot
 
 clean: ## remove what was built
 	rm -rf bin dist web/node_modules
