@@ -137,20 +137,20 @@ func TestAFunctionIsScheduledFromItsForm(t *testing.T) {
 	zone := time.FixedZone("X", -3*3600)
 	b := setup(t, tree())
 	p := readPage(t, b.get(fetch))
-	job, _, _ := b.ran(b.submit(fetch, p, "kw.client", "A", "opt.at", "2026-12-24T10:00"))
-	if want := time.Date(2026, 12, 24, 10, 0, 0, 0, time.UTC); !job.DueAt.Equal(want) || job.Trigger != distro.TriggerSchedule {
+	job, _, _ := b.ran(b.submit(fetch, p, "kw.client", "A", "opt.at", "2035-12-24T10:00"))
+	if want := time.Date(2035, 12, 24, 10, 0, 0, 0, time.UTC); !job.DueAt.Equal(want) || job.Trigger != distro.TriggerSchedule {
 		t.Errorf("due at %v, by %s", job.DueAt, job.Trigger)
 	}
-	body := url.Values{"kw.client": {"A"}, "opt.at": {"2026-12-24T10:00"}}.Encode()
+	body := url.Values{"kw.client": {"A"}, "opt.at": {"2035-12-24T10:00"}}.Encode()
 	there := b.send(http.MethodPost, fetch, body, "Sec-Fetch-Site", "same-origin", "Cookie", "zone=America/Sao_Paulo")
-	if job, _, _ = b.ran(there); !job.DueAt.Equal(time.Date(2026, 12, 24, 10, 0, 0, 0, zone)) {
+	if job, _, _ = b.ran(there); !job.DueAt.Equal(time.Date(2035, 12, 24, 10, 0, 0, 0, zone)) {
 		t.Errorf("in the reader's zone due at %v", job.DueAt)
 	}
-	job, _, _ = b.ran(b.post(fetch, "kw.client", "A", "opt.delay", "1h30"))
-	if got := job.DueAt.Sub(clock()); got != 90*time.Minute {
+	job, _, _ = b.ran(b.post(fetch, "kw.client", "A", "opt.delay", "3000d 1h30"))
+	if got := job.DueAt.Sub(clock()); got != 3000*24*time.Hour+90*time.Minute {
 		t.Errorf("due in %v", got)
 	}
-	w := b.post(fetch, "kw.client", "A", "opt.delay", "1h30", "opt.at", "2026-12-24T10:00")
+	w := b.post(fetch, "kw.client", "A", "opt.delay", "1h30", "opt.at", "2035-12-24T10:00")
 	if w.Code != http.StatusUnprocessableEntity || !strings.Contains(problems(w.Body.String()), "not both") {
 		t.Errorf("both: %d %s", w.Code, problems(w.Body.String()))
 	}

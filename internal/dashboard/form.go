@@ -327,38 +327,45 @@ func (b *formBuilder) object(f *field, s *schema, depth int) {
 
 // mixed chooses the control of a value that may have one of several types.
 func (b *formBuilder) mixed(f *field, list []schema, depth int) {
-	text, number, other := false, false, false
-	var arrays []schema
-	for i := range list {
-		switch kind := list[i].kind(); {
-		case kind == "string", len(list[i].enum) > 0 && onlyText(list[i].enum):
-			text = true
-		case kind == "integer" || kind == "number":
-			number = true
-		case kind == "array" && !list[i].exact:
-			arrays = append(arrays, list[i])
-		default:
-			other = true
-		}
-	}
+	m := mixtureOf(list)
 	switch {
-	case len(arrays) == 1 && !other && (text || number):
-		b.list(f, &arrays[0], depth)
+	case len(m.arrays) == 1 && !m.other && (m.text || m.number):
+		b.list(f, &m.arrays[0], depth)
 		if f.single = f.control == controlLines; !f.single {
 			f.control, f.element, f.options = controlAny, nil, nil
 		}
-	case other || len(arrays) > 0:
-		f.control = controlJSON
-		if text {
-			f.control = controlAny
-		}
-	case text && number:
+	case m.text && (m.number || m.other || len(m.arrays) > 0):
 		f.control = controlAny
-	case number:
+	case m.other || len(m.arrays) > 0:
+		f.control = controlJSON
+	case m.number:
 		f.control = controlNumber
 	default:
 		f.control = textControl(f, "")
 	}
+}
+
+// mixture is what several types have among them.
+type mixture struct {
+	text, number, other bool
+	arrays              []schema
+}
+
+func mixtureOf(list []schema) mixture {
+	var m mixture
+	for i := range list {
+		switch kind := list[i].kind(); {
+		case kind == "string", len(list[i].enum) > 0 && onlyText(list[i].enum):
+			m.text = true
+		case kind == "integer", kind == "number":
+			m.number = true
+		case kind == "array" && !list[i].exact:
+			m.arrays = append(m.arrays, list[i])
+		default:
+			m.other = true
+		}
+	}
+	return m
 }
 
 func onlyText(values [][]byte) bool {

@@ -351,6 +351,28 @@ func TestAFieldIsEnteredAsJSONWhereThatIsEasier(t *testing.T) {
 	}
 }
 
+func TestARecordThatMayBeLeftOutIsNeverLeftOutHalfEntered(t *testing.T) {
+	t.Parallel()
+	b := setup(t, only("Client", text("Client('A')")))
+	for _, tt := range []struct{ name, value, refused string }{
+		{"kw.a.name", "", ""},
+		{"kw.a.name", "X", "street"},
+		{"kw.a.place.street", "X", "name"},
+		{"kw.a.place.number", "x", "number"},
+		{"kw.a.active", "", "name"},
+	} {
+		p := readPage(t, b.get(address))
+		w := b.submit(address, p, tt.name, tt.value)
+		if tt.refused == "" {
+			if _, _, kwargs := b.ran(w); kwargs != `{}` {
+				t.Errorf("nothing entered became %s", kwargs)
+			}
+		} else if w.Code != http.StatusUnprocessableEntity || !strings.Contains(problems(w.Body.String()), tt.refused+" :") {
+			t.Errorf("%s = %q answered %d: %s", tt.name, tt.value, w.Code, problems(w.Body.String()))
+		}
+	}
+}
+
 func TestArgumentsGoByPositionWhereTheyHaveTo(t *testing.T) {
 	t.Parallel()
 	modules := []distro.Module{{Name: "m", Functions: []distro.Function{{Name: "f", Parameters: []distro.Parameter{

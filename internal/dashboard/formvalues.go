@@ -108,28 +108,31 @@ func (a *answers) read(f *field) ([]byte, bool) {
 	if !there {
 		return a.nothing(f, false)
 	}
-	entered := list[len(list)-1]
 	switch f.control {
 	case controlLines:
 		return a.readLines(f, strings.Join(list, "\n"))
 	case controlPairs:
 		return a.readPairs(f, strings.Join(list, "\n"))
-	case controlText, controlLong, controlSecret:
-		if entered == "" {
-			return a.nothing(f, true)
-		}
+	}
+	return a.readOne(f, list[len(list)-1])
+}
+
+// readOne reads what was entered into a single control.
+func (a *answers) readOne(f *field, entered string) ([]byte, bool) {
+	blank := strings.TrimSpace(entered) == ""
+	switch f.control {
+	case controlText, controlLong, controlSecret: // blanks are text
+		blank = entered == ""
 	case controlChoice:
 		if entered == "null" && f.nullable {
 			return []byte("null"), true
 		}
-		if entered == "" {
-			return a.nothing(f, true)
-		}
+		blank = entered == ""
 	case controlSwitch:
-	default:
-		if strings.TrimSpace(entered) == "" {
-			return a.nothing(f, true)
-		}
+		blank = false
+	}
+	if blank {
+		return a.nothing(f, true)
 	}
 	value, p := a.scalar(f, entered)
 	if p != nil {
@@ -142,23 +145,36 @@ func (a *answers) read(f *field) ([]byte, bool) {
 // nothing is the value of a field into which nothing was entered; there says
 // that the form had it.
 func (a *answers) nothing(f *field, there bool) ([]byte, bool) {
+	switched := f.switched()
+	none := there && f.nullable && f.control != controlChoice
+	if switched {
+		none = a.null(f.path)
+	}
 	switch {
-	case f.switched() && a.null(f.path), f.nullable && !f.switched() && f.control != controlChoice && there:
+	case none:
 		return []byte("null"), true
 	case f.required:
 		a.refuse(f.path, wrong("required"))
 		return nil, false
-	case !there:
-		return nil, false
-	case f.standard == nil && !(f.switched() && f.source == ""):
-		return nil, false
+	case !there, f.standard == nil && (!switched || f.source != ""):
+		return nil, false // the function knows better
 	}
+	return f.blank()
+}
+
+// blank is the value of an empty control, where that is one.
+func (f *field) blank() ([]byte, bool) {
 	switch f.control {
 	case controlText, controlLong, controlSecret:
 		return []byte(`""`), true
 	case controlAny:
 		return []byte(`""`), f.switched() || jsonscan.KindOf(f.standard) == jsonscan.String
-	case controlLines, controlRows, controlMany:
+	case controlLines, controlMany:
+		return []byte("[]"), true
+	case controlRows:
+		if f.keyed {
+			return []byte("{}"), true
+		}
 		return []byte("[]"), true
 	case controlPairs:
 		return []byte("{}"), true
@@ -285,13 +301,14 @@ func (a *answers) readGroup(f *field) ([]byte, bool) {
 	if f.nullable && a.null(f.path) {
 		return []byte("null"), true
 	}
+	if !f.required && !slices.ContainsFunc(f.fields, func(member field) bool { return a.entered(&member) }) {
+		return nil, false
+	}
 	within := a.alone()
 	var parts [][]byte
-	touched := false
 	for i := range f.fields {
 		member := &f.fields[i]
 		value, given := within.read(member)
-		touched = touched || given && !untouched(member, value) || within.problems[member.path] != nil && within.problems[member.path].key != "form.problem.required"
 		if !given && member.standard != nil {
 			value, given = member.standard, true
 		}
@@ -302,19 +319,45 @@ func (a *answers) readGroup(f *field) ([]byte, bool) {
 			parts = append(parts, memberOf(member.name, value))
 		}
 	}
-	if !touched && !f.required {
+	switch {
+	case a.refuseAll(within):
 		return nil, false
-	}
-	for path, p := range within.problems {
-		a.refuse(path, p)
-	}
-	if len(within.problems) > 0 {
-		return nil, false
-	}
-	if f.tuple {
+	case f.tuple:
 		return joined('[', parts, ']'), true
 	}
 	return joined('{', parts, '}'), true
+}
+
+// refuseAll takes over the problems of a part, and reports whether it has any.
+func (a *answers) refuseAll(within *answers) bool {
+	for path, p := range within.problems {
+		a.refuse(path, p)
+	}
+	return len(within.problems) > 0
+}
+
+// entered reports whether somebody entered something into a field, or into one
+// within it, be it right or wrong.
+func (a *answers) entered(f *field) bool {
+	within := a.alone()
+	value, given := within.read(f)
+	switch {
+	case given:
+		return !untouched(f, value)
+	case a.raw(f.path):
+		return strings.TrimSpace(a.values.Get(f.path)) != ""
+	case f.control == controlGroup:
+		return slices.ContainsFunc(f.fields, func(member field) bool { return a.entered(&member) })
+	case f.control == controlRows:
+		for i := range a.rows(f.path) {
+			if row := f.rowField(i); a.values.Get(keyMark+row.path) != "" || a.entered(row) {
+				return true
+			}
+		}
+		return false
+	}
+	p := within.problems[f.path]
+	return p != nil && p.key != "form.problem.required"
 }
 
 // untouched reports whether a value is what its field has before anybody
@@ -354,49 +397,43 @@ func (a *answers) readRows(f *field) ([]byte, bool) {
 		return a.nothing(f, false)
 	}
 	var parts [][]byte
-	failed := false
+	within := a.alone()
 	seen := map[string]bool{}
 	for i := range a.rows(f.path) {
-		row := f.rowField(i)
-		key := strings.TrimSpace(a.values.Get(keyMark + row.path))
-		within := a.alone()
-		value, given := within.read(row)
-		if !given && key != "" && len(within.problems) == 0 {
-			row.required = true
-			value, given = within.read(row)
-		}
-		for path, p := range within.problems {
-			a.refuse(path, p)
-			failed = true
-		}
-		switch {
-		case !given:
-		case f.keyed && key == "":
-			a.refuse(keyMark+row.path, wrong("required"))
-			failed = true
-		case f.keyed && (seen[key] || !utf8.ValidString(key)):
-			a.refuse(keyMark+row.path, wrong("twice", key))
-			failed = true
-		case f.keyed:
-			seen[key] = true
-			parts = append(parts, memberOf(key, value))
-		default:
-			parts = append(parts, value)
+		if part, given := within.readRow(f, i, seen); given {
+			parts = append(parts, part)
 		}
 	}
 	switch {
-	case failed:
+	case a.refuseAll(within):
 		return nil, false
 	case len(parts) == 0:
-		value, given := a.nothing(f, true)
-		if given && f.keyed && string(value) == "[]" {
-			value = []byte("{}")
-		}
-		return value, given
+		return a.nothing(f, true)
 	case f.keyed:
 		return joined('{', parts, '}'), true
 	}
 	return a.listed(f, parts)
+}
+
+// readRow reads a row as an element, or as a member with its key.
+func (a *answers) readRow(f *field, i int, seen map[string]bool) ([]byte, bool) {
+	row := f.rowField(i)
+	key := strings.TrimSpace(a.values.Get(keyMark + row.path))
+	row.required = key != ""
+	value, given := a.read(row)
+	if !given || !f.keyed {
+		return value, given
+	}
+	switch {
+	case key == "":
+		a.refuse(keyMark+row.path, wrong("required"))
+	case seen[key] || !utf8.ValidString(key):
+		a.refuse(keyMark+row.path, wrong("twice", key))
+	default:
+		seen[key] = true
+		return memberOf(key, value), true
+	}
+	return nil, false
 }
 
 // arguments reads the whole form: what a call gets by position, and by name.
@@ -429,7 +466,7 @@ func (fm *form) positionals(a *answers, given [][]byte, byPosition bool) [][]byt
 		f := &fm.fields[i]
 		switch {
 		case f.kind == distro.PositionalOnly, f.kind == distro.PositionalOrKeyword && byPosition:
-			if given[i] == nil && !(byPosition && f.standard != nil) {
+			if given[i] == nil && (!byPosition || f.standard == nil) {
 				missing = append(missing, f)
 				list = append(list, f.standard)
 				continue

@@ -113,27 +113,15 @@ func (r *reader) viewField(f *field, a *answers) fieldView {
 func (r *reader) viewControl(v *fieldView, f *field, a *answers) {
 	v.Least, v.Most = f.bounds["minimum"].String(), f.bounds["maximum"].String()
 	switch control(v.Control) {
-	case controlText:
-		v.Kind = map[string]string{"email": "email", "uri": "url"}[f.format]
-		if strings.ContainsAny(v.Text, "\r\n") {
-			v.Control = string(controlLong)
-		}
-	case controlAny:
-		if strings.ContainsAny(v.Text, "\r\n") || len(v.Text) > 120 {
-			v.Kind = string(controlLong)
-		}
+	case controlText, controlAny:
+		viewText(v, f)
 	case controlSwitch:
 		list := a.values[f.path]
 		v.On = len(list) > 0 && list[len(list)-1] != "" && list[len(list)-1] != "false"
 	case controlMoment:
-		if at, ok := a.when(v.Text); ok {
-			v.Text = at.Format(localSecond)
-			if at.Second() == 0 && at.Nanosecond() == 0 {
-				v.Text = at.Format(localMinute)
-			}
-		}
+		v.Text = a.local(v.Text)
 	case controlChoice:
-		r.viewChoices(v, f, a)
+		r.viewChoices(v, f)
 	case controlMany:
 		for _, c := range f.options {
 			v.Choices = append(v.Choices, choiceView{c.key, c.label, slices.Contains(a.values[f.path], c.key)})
@@ -150,32 +138,57 @@ func (r *reader) viewControl(v *fieldView, f *field, a *answers) {
 	}
 }
 
-func (r *reader) viewChoices(v *fieldView, f *field, a *answers) {
+// viewText makes room for text that one line does not hold.
+func viewText(v *fieldView, f *field) {
+	long := strings.ContainsAny(v.Text, "\r\n")
+	switch {
+	case f.control == controlAny && (long || len(v.Text) > 120):
+		v.Kind = string(controlLong)
+	case f.control == controlText && long:
+		v.Control = string(controlLong)
+	case f.control == controlText:
+		v.Kind = map[string]string{"email": "email", "uri": "url"}[f.format]
+	}
+}
+
+// local is a moment as the control of a browser takes it.
+func (a *answers) local(text string) string {
+	at, ok := a.when(text)
+	switch {
+	case !ok:
+		return text
+	case at.Second() == 0 && at.Nanosecond() == 0:
+		return at.Format(localMinute)
+	}
+	return at.Format(localSecond)
+}
+
+func (r *reader) viewChoices(v *fieldView, f *field) {
 	v.Radio = len(f.options) <= fewChoices
-	if f.standard == nil && (f.source != "" || !v.Radio || !f.required) {
-		label := r.T("form.choose")
-		if v.Default != "" {
-			label = r.T("form.default", v.Default)
-		} else if !f.required {
-			label = r.T("form.leave")
-		}
-		if f.source != "" || !v.Radio || !f.nullable {
-			v.Choices = append(v.Choices, choiceView{"", label, v.Text == ""})
-		}
+	if f.standard == nil && (f.source != "" || !v.Radio || !f.required && !f.nullable) {
+		v.Choices = append(v.Choices, choiceView{"", r.noChoice(v), v.Text == ""})
 	}
 	for _, c := range f.options {
 		label := c.label
-		switch {
-		case label == "" && string(c.value) == "true":
-			label = r.T("form.yes")
-		case label == "" && string(c.value) == "false":
-			label = r.T("form.no")
+		if label == "" { // of a bool
+			label = map[string]string{"true": r.T("form.yes"), "false": r.T("form.no")}[c.key]
 		}
 		v.Choices = append(v.Choices, choiceView{c.key, label, v.Text == c.key})
 	}
 	if f.nullable {
 		v.Choices = append(v.Choices, choiceView{"null", r.T("form.none"), v.Text == "null"})
 	}
+}
+
+// noChoice is what it is called to choose nothing.
+func (r *reader) noChoice(v *fieldView) string {
+	switch {
+	case v.Default != "":
+		return r.T("form.default", v.Default)
+	case v.Required:
+		return r.T("form.choose")
+	}
+	return r.T("form.leave")
 }
 
 func (r *reader) viewRows(v *fieldView, f *field, a *answers) {

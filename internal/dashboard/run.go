@@ -263,31 +263,41 @@ func (fm *form) reshape(a *answers, posted url.Values) bool {
 		}
 	case posted.Get("as-json") != "":
 		if f := fm.find(posted.Get("as-json")); f != nil {
-			value, given := a.read(f)
-			if !given && len(a.problems) > 0 && len(a.problems) == onlyMissing(a) {
-				a.problems = map[string]*problem{}
-			}
-			if len(a.problems) == 0 {
-				a.clear(f.path)
-				a.setRaw(f.path, true)
-				a.values.Set(f.path, prettyJSON(value))
-			}
+			a.asJSON(f)
 		}
 	case posted.Get("as-form") != "":
 		if f := fm.find(posted.Get("as-form")); f != nil {
-			value, given := a.read(f)
-			switch {
-			case given:
-				a.put(f, value)
-			case strings.TrimSpace(a.values.Get(f.path)) == "":
-				a.problems = map[string]*problem{}
-				a.put(f, nil)
-			}
+			a.asForm(f)
 		}
 	default:
 		return false
 	}
 	return true
+}
+
+// asJSON changes a field to one that takes JSON. What is wrong in it has to be
+// corrected first.
+func (a *answers) asJSON(f *field) {
+	value, _ := a.read(f)
+	if len(a.problems) > onlyMissing(a) {
+		return
+	}
+	a.problems = map[string]*problem{}
+	a.clear(f.path)
+	a.setRaw(f.path, true)
+	a.values.Set(f.path, prettyJSON(value))
+}
+
+// asForm changes a field that takes JSON to its own control.
+func (a *answers) asForm(f *field) {
+	value, given := a.read(f)
+	switch {
+	case given:
+		a.put(f, value)
+	case strings.TrimSpace(a.values.Get(f.path)) == "":
+		a.problems = map[string]*problem{}
+		a.put(f, nil)
+	}
 }
 
 // onlyMissing counts the problems of fields that nobody filled in yet.

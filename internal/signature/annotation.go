@@ -61,6 +61,20 @@ func (n node) schema() object {
 	if len(n.names) > 0 {
 		s = append(s, member{"x-names", n.names})
 	}
+	s = append(s, n.parts()...)
+	s = append(s, n.bounds...)
+	if len(n.any) > 0 {
+		s = append(s, member{"anyOf", schemas(n.any)})
+	}
+	if n.note != "" {
+		s = append(s, member{"description", n.note})
+	}
+	return s
+}
+
+// parts are the members of a schema that tell what is within lists and objects.
+func (n node) parts() object {
+	s := object{}
 	if n.record {
 		s = append(s, n.properties()...)
 	}
@@ -75,13 +89,6 @@ func (n node) schema() object {
 			s = append(s, member{"prefixItems", schemas(n.tuple)})
 		}
 		s = append(s, member{"minItems", len(n.tuple)}, member{"maxItems", len(n.tuple)})
-	}
-	s = append(s, n.bounds...)
-	if len(n.any) > 0 {
-		s = append(s, member{"anyOf", schemas(n.any)})
-	}
-	if n.note != "" {
-		s = append(s, member{"description", n.note})
 	}
 	return s
 }

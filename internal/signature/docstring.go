@@ -247,6 +247,11 @@ func spoken(words string) string {
 	if m := listOf.FindStringSubmatch(words); m != nil {
 		return "list[" + spoken(m[1]) + "]"
 	}
+	return ordinary(words)
+}
+
+// ordinary is the annotation that a word of people means.
+func ordinary(words string) string {
 	switch strings.ToLower(strings.Trim(words, "~")) {
 	case "string", "texto", "text", "char", "strings":
 		return "str"

@@ -148,18 +148,7 @@ func made(e expression) (string, bool) {
 			return quote(given[0].text), true
 		}
 	case "Decimal":
-		if len(given) != 1 {
-			return "", false
-		}
-		if given[0].kind == kindText {
-			value, ok := numeral(strings.TrimPrefix(given[0].text, "-"))
-			if strings.HasPrefix(given[0].text, "-") {
-				value = "-" + value
-			}
-			return value, ok
-		}
-		value, ok := constant(given[0])
-		return value, ok && (kindOf(value) == "integer" || kindOf(value) == "number")
+		return decimal(given)
 	case "date":
 		return onDay(given)
 	case "time":
@@ -168,6 +157,23 @@ func made(e expression) (string, bool) {
 		return spanned(given)
 	}
 	return "", false
+}
+
+// decimal is the number of Decimal('1.50').
+func decimal(given []expression) (string, bool) {
+	if len(given) != 1 {
+		return "", false
+	}
+	if given[0].kind != kindText {
+		value, ok := constant(given[0])
+		return value, ok && (kindOf(value) == "integer" || kindOf(value) == "number")
+	}
+	digits, negative := strings.CutPrefix(given[0].text, "-")
+	value, ok := numeral(digits)
+	if negative {
+		value = "-" + value
+	}
+	return value, ok
 }
 
 // whole reads whole numbers, as many as there are arguments without names.

@@ -178,7 +178,7 @@ func (r *reader) generic(short string, arguments []expression, depth int) node {
 	case short == "Annotated":
 		n := r.meaning(arguments[0], depth)
 		for _, e := range arguments[1:] {
-			n.annotate(e)
+			annotate(&n, e)
 		}
 		return n
 	case short == "Final", short == "Required", short == "NotRequired", short == "ReadOnly", short == "InitVar":
@@ -231,7 +231,7 @@ func (r *reader) constrained(e expression, depth int) node {
 	default:
 		return n
 	}
-	n.annotate(e)
+	annotate(&n, e)
 	return n
 }
 
@@ -246,7 +246,7 @@ func called(e expression) string {
 
 // annotate adds what stands beside a type in Annotated: bounds as pydantic,
 // annotated_types, msgspec and others write them, and texts.
-func (n *node) annotate(e expression) {
+func annotate(n *node, e expression) {
 	if e.kind == kindText {
 		n.note = cmp.Or(n.note, e.text)
 		return
@@ -257,17 +257,17 @@ func (n *node) annotate(e expression) {
 		case a.kind == kindKeyword && (a.text == "description" || a.text == "help") && a.items[0].kind == kindText:
 			n.note = cmp.Or(n.note, a.items[0].text)
 		case a.kind == kindKeyword:
-			n.bound(a.text, a.items[0])
+			bound(n, a.text, a.items[0])
 		case name == "Doc" && a.kind == kindText:
 			n.note = cmp.Or(n.note, a.text)
 		case slices.Contains([]string{"Ge", "Gt", "Le", "Lt", "MinLen", "MaxLen"}, name):
-			n.bound(strings.ToLower(name), a)
+			bound(n, strings.ToLower(name), a)
 		}
 	}
 }
 
 // bound adds one bound, if the type can have it.
-func (n *node) bound(word string, e expression) {
+func bound(n *node, word string, e expression) {
 	value, ok := constant(e)
 	if !ok && e.kind == kindCall {
 		value, ok = made(e)
@@ -275,28 +275,32 @@ func (n *node) bound(word string, e expression) {
 	if !ok || kindOf(value) != "integer" && kindOf(value) != "number" {
 		return
 	}
-	numeric := slices.Contains(n.types, "integer") || slices.Contains(n.types, "number")
-	name := ""
-	switch word {
-	case "ge", "gt", "le", "lt":
-		name = map[string]string{"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}[word]
-		if !numeric {
-			return
-		}
-	case "min_length", "max_length", "min_items", "max_items", "minlen", "maxlen":
-		if strings.HasPrefix(value, "-") || kindOf(value) != "integer" {
-			return
-		}
-		end := "Length"
-		if slices.Contains(n.types, "array") {
-			end = "Items"
-		} else if !slices.Contains(n.types, "string") || numeric {
-			return
-		}
-		name = word[:3] + end
-	}
-	if name == "" || slices.ContainsFunc(n.bounds, func(m member) bool { return m.name == name }) || n.exact {
+	name := n.boundName(word)
+	counts := strings.HasSuffix(name, "Length") || strings.HasSuffix(name, "Items")
+	if name == "" || counts && (value[0] == '-' || kindOf(value) != "integer") {
 		return
 	}
-	n.bounds = append(n.bounds, member{name, json.RawMessage(value)})
+	if !slices.ContainsFunc(n.bounds, func(m member) bool { return m.name == name }) {
+		n.bounds = append(n.bounds, member{name, json.RawMessage(value)})
+	}
+}
+
+// boundName is what JSON Schema calls a bound of the type; empty: the type has
+// none of that name.
+func (n node) boundName(word string) string {
+	numeric := slices.Contains(n.types, "integer") || slices.Contains(n.types, "number")
+	switch word {
+	case "ge", "gt", "le", "lt":
+		if numeric {
+			return map[string]string{"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}[word]
+		}
+	case "min_length", "max_length", "min_items", "max_items", "minlen", "maxlen":
+		switch {
+		case slices.Contains(n.types, "array") && !n.exact:
+			return word[:3] + "Items"
+		case slices.Contains(n.types, "string") && !numeric:
+			return word[:3] + "Length"
+		}
+	}
+	return ""
 }
