@@ -161,6 +161,10 @@ func TestTheDashboardInABrowser(t *testing.T) {
 			t.Parallel()
 			testHostile(t, browser)
 		})
+		t.Run("pages are honest while Redis is away", func(t *testing.T) {
+			t.Parallel()
+			testRedisGone(t, browser)
+		})
 	})
 	// What is measured, and what concerns every job, has the machine for itself.
 	t.Run("a log of very many lines opens and is searched", func(t *testing.T) { b.with(t).testLongLog() })
