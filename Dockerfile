@@ -27,9 +27,9 @@ FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="Distro" \
       org.opencontainers.image.description="Orchestrates Python automations" \
       org.opencontainers.image.licenses="MIT"
-# The data folder belongs to the user, so that a volume on it does too.
+# Folders of the user: a volume on one of them gets its owner.
 RUN useradd --uid 10001 --user-group --create-home --shell /usr/sbin/nologin distro \
- && install --directory --owner=distro --group=distro --mode=0700 /var/lib/distro \
+ && install --directory --owner=distro --group=distro --mode=0700 /var/lib/distro /home/distro/.cache \
  && install --directory /automations /etc/distro
 COPY --from=build /src/bin/distro /usr/bin/distro
 COPY packaging/docker/ /usr/lib/distro/
