@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -171,7 +172,8 @@ def fine():
     pass
 `)
 		left := make(chan struct{})
-		a := b.start("a.stays", "", time.Minute, func(bool, []byte) { close(left) })
+		seen := sync.OnceFunc(func() { close(left) }) // a line may come in parts
+		a := b.start("a.stays", "", time.Minute, func(bool, []byte) { seen() })
 		<-left
 		a.Stop(distro.FailureStopped, 0)
 		<-a.Done()
