@@ -266,10 +266,10 @@ esac
 func TestStartPrintsWhatToPasteWhenTheServicesAreHealthy(t *testing.T) {
 	t.Parallel()
 	keys, dir := makeKeys(t), t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(fakeDocker), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(fakeDocker), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\n"), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "sleep"), []byte("#!/bin/sh\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	paste, err := filepath.Abs(filepath.Join(root, "packaging/docker/paste.sh"))

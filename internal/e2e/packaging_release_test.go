@@ -181,7 +181,7 @@ func bareRoot(t *testing.T) string {
 			err = os.MkdirAll(filepath.Join(dir, filepath.Dir(path)), 0o755)
 		}
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, path), data, 0o755) //nolint:gosec // a program
+			err = os.WriteFile(filepath.Join(dir, path), data, 0o755)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -225,7 +225,7 @@ func startBare(t *testing.T, unpacked string) {
 	for from, to := range map[string]string{"distro": "distro", "examples/automations/hello_world.py": "automations/hello_world.py"} {
 		data, err := os.ReadFile(filepath.Join(unpacked, from))
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, to), data, 0o755) //nolint:gosec // a program
+			err = os.WriteFile(filepath.Join(dir, to), data, 0o755)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -57,7 +57,7 @@ func (s *stack) rewrite(file, from, to string) {
 	if err := os.Remove(path); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text+"\n"), 0o444); err != nil { //nolint:gosec // as the script does
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o444); err != nil {
 		s.t.Fatal(err)
 	}
 }

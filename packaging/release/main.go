@@ -61,9 +61,8 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make a folder to work in: %w", err)
 	}
-	defer os.RemoveAll(work)
 	r.work = work
-	return r.make(ctx)
+	return errors.Join(r.make(ctx), os.RemoveAll(work))
 }
 
 func (r *release) make(ctx context.Context) error {
