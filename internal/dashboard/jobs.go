@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
@@ -39,6 +40,8 @@ type jobsView struct {
 	Actions      []string
 	Filtered     bool
 	Operators    searchHelp
+
+	behind time.Time // since when history lacks what happens
 }
 
 // chip is a state that can be chosen.
@@ -80,7 +83,7 @@ func (s *Server) jobs(r *request) error {
 		view.First = query("/jobs", "q", view.Query)
 	}
 	view.Actions = actionsFor(state)
-	return s.show(r, status, "jobs", "nav.jobs", view, live("jobs", "overview"))
+	return s.show(r, status, "jobs", "nav.jobs", view, live("jobs", "overview"), r.behind(view.behind))
 }
 
 // fillJobs lists the jobs of the queue where the search is for such as only the
@@ -117,7 +120,7 @@ func (s *Server) fillJobs(r *request, view *jobsView, state string) error {
 	for i := range found.Executions {
 		view.Rows = append(view.Rows, r.rowOfExecution(&found.Executions[i].Execution))
 	}
-	view.Partial = found.Partial
+	view.Partial, view.behind = found.Partial, found.Behind
 	if found.Next != "" {
 		view.Next = query("/jobs", "q", view.Query, "after", found.Next)
 	}

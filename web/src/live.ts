@@ -111,8 +111,12 @@ export class Live extends HTMLElement {
 
   private connected(state: StreamState, failures: number): void {
     if (this.state === "paused" || !this.isConnected) return;
-    // What came between two connections, nobody tells.
+    // What came between two connections, nobody tells. Who tells of changes again can
+    // make pages again.
     if (state === "open" && (this.missed || Date.now() - this.fresh > calm)) {
+      clearTimeout(this.timer);
+      this.timer = undefined;
+      this.trouble = 0;
       this.everything = true;
       this.plan();
     }
@@ -216,6 +220,7 @@ export class Live extends HTMLElement {
       this.version(page);
       this.fresh = Date.now();
       this.trouble = 0;
+      if (page.querySelector("[data-behind]")) this.everything = true; // no event tells that it caught up
     } else {
       this.everything = true;
       if (epoch === this.epoch) this.trouble++;

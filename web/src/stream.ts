@@ -17,6 +17,8 @@ export interface StreamOptions {
 }
 
 const firstPause = 500;
+const quickPause = 2500; // a server that is started again is found soon
+const quickTries = 40;
 const longestPause = 30_000;
 const patience = 10_000;
 
@@ -111,7 +113,8 @@ export class Stream {
 
   private fail(): void {
     this.drop();
-    const pause = Math.min(longestPause, firstPause * 2 ** this.failures++) * (0.75 + Math.random() / 2);
+    const longest = this.failures < quickTries ? quickPause : longestPause;
+    const pause = Math.min(longest, firstPause * 2 ** this.failures++) * (0.75 + Math.random() / 2);
     this.timer = window.setTimeout(this.reopen, pause);
     this.options.state("lost", this.failures);
   }
