@@ -1,0 +1,4 @@
+"""Um módulo com um erro de sintaxe."""
+
+def importar(arquivo)
+    return arquivo
