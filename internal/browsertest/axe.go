@@ -41,8 +41,9 @@ func axesOwn(problem string) bool {
 }
 
 // Violations runs axe-core in the page. It comes in through the DevTools protocol,
-// which no policy of the page keeps out.
-func (tab *Tab) Violations(axe Axe) []Violation {
+// which no policy of the page keeps out. It checks the rules that are named; where
+// none is, those that axe-core checks by itself.
+func (tab *Tab) Violations(axe Axe, rules ...string) []Violation {
 	tab.t.Helper()
 	defer tab.watch.forget(axesOwn)
 	var there bool
@@ -52,8 +53,12 @@ func (tab *Tab) Violations(axe Axe) []Violation {
 			tab.t.Fatalf("put axe-core into the page: %v", err)
 		}
 	}
+	only := ""
+	if len(rules) > 0 {
+		only = fmt.Sprintf(`, runOnly: { type: "rule", values: "%s".split(" ") }`, strings.Join(rules, " "))
+	}
 	var found []Violation
-	tab.Eval(`axe.run(document, { resultTypes: ["violations"], elementRef: false }).then((result) => result.violations.map((v) => ({
+	tab.Eval(`axe.run(document, { resultTypes: ["violations"], elementRef: false`+only+` }).then((result) => result.violations.map((v) => ({
   id: v.id, impact: v.impact ?? "", help: v.help,
   nodes: v.nodes.slice(0, 5).map((n) => n.target.join(" ") + ": " + n.html.slice(0, 160) + " " + (n.any[0] ?? n.all[0] ?? n.none[0])?.message),
 })))`, &found)

@@ -102,7 +102,7 @@ func (b *board) showHostile(pages []string, first, step int) {
 		}
 		tab.Is(`Boolean(document.querySelector("h1").textContent.trim() && document.querySelector(".rail") && !document.querySelector(".problem-status"))`, true)
 		tab.Is(`document.querySelectorAll("main :is(script, img, iframe, object, embed, svg:not(.icon, .lane, .spark))").length`, 0)
-		tab.Is(`document.scrollingElement.scrollWidth <= innerWidth || location.pathname + " is " + document.scrollingElement.scrollWidth`, true)
+		tab.Is(fits, true)
 		if problems := tab.Problems(); len(problems) != 0 {
 			b.t.Errorf("%q: %q", pages[n], problems)
 		}

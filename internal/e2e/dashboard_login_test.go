@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,7 @@ func testLogin(t *testing.T, browser *browsertest.Browser) {
 	b.token = operatorToken
 	b.start()
 	id := b.failed(1, "fluxo.fails", "")[0]
+	axe := browsertest.ReadAxe(t, "../../web")
 	for _, without := range []bool{false, true} {
 		tab := browser.NewTab(t, browsertest.Options{NoScripts: without})
 		for _, path := range []string{"/", "/jobs?q=state:failed", job(id) + "?tab=log", "/queues", "/settings", "/nothing"} {
@@ -37,6 +39,12 @@ func testLogin(t *testing.T, browser *browsertest.Browser) {
 		tab.Go(b.pages + job(id))
 		enter(tab, "a-token-that-is-wrong")
 		tab.Wait(`document.querySelector("[role=alert]")?.textContent.trim() === "This token is not valid."`)
+		for _, dark := range []bool{false, true} {
+			tab.SetTheme(dark)
+			for _, v := range accessible(tab, axe, without) {
+				t.Errorf("the login, dark %v: %v", dark, v)
+			}
+		}
 		enter(tab, readerToken)
 		tab.Wait(`location.pathname === "` + job(id) + `" && document.querySelector(".error-title")`)
 		for _, path := range []string{"/", "/jobs?q=state:failed", job(id), "/queues/default", "/workers", "/schedules"} {
@@ -60,6 +68,15 @@ func testLogin(t *testing.T, browser *browsertest.Browser) {
 			t.Errorf("the log holds the token %q", secret)
 		}
 	}
+}
+
+// accessible is what keeps people from using the page; without scripts nothing can
+// look for it.
+func accessible(tab *browsertest.Tab, axe browsertest.Axe, noScripts bool) []browsertest.Violation {
+	if noScripts {
+		return nil
+	}
+	return slices.DeleteFunc(tab.Violations(axe), func(v browsertest.Violation) bool { return !v.Serious() })
 }
 
 // testOtherSites lets a page of another site do what forms and scripts can do from

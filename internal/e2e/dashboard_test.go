@@ -87,6 +87,10 @@ const isLive = `document.querySelector("d-live")?.dataset.state === "open"`
 // state is the state that the page of a job shows.
 const state = `[...document.querySelector(".facts .state").classList].at(-1)`
 
+// fits is true where a page is not wider than the window; else it names what is.
+const fits = `document.scrollingElement.scrollWidth <= innerWidth || location.href + " is " + document.scrollingElement.scrollWidth + " wide: " +
+  [...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest(".scroll, .log, .source, .tabs, pre")).map((e) => e.outerHTML.slice(0, 100)).slice(-3).join(" ")`
+
 // job is an address.
 func job(id string) string { return "/jobs/" + id }
 
@@ -132,6 +136,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	}
 	browser := browsertest.Start(t)
 	modules := map[string]string{"lote.py": flows, "teclas.py": brokenModule, "conta.py": brokenModule, "celular.py": brokenModule, "noscript.py": flows, "alheia.py": flows}
+	maps.Copy(modules, demoModules(t))
 	b := newBoard(t, browser, "workers = 4\nqueues = high, default, low, pausa, lote, cheia, mudo\n", modules)
 	together := map[string]func(*board){
 		"a failure is seen, read, requeued and finishes without a reload": (*board).testFailure,
@@ -144,6 +149,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 		"nothing of the reader's is lost when the page changes":           (*board).testKept,
 		"the first view of a page costs little":                           (*board).testBudget,
 		"everything works without scripts":                                (*board).testNoScripts,
+		"an automation is run from its form":                              (*board).testForm,
 		"pages of other sites can do nothing":                             (*board).testOtherSites,
 	}
 	t.Run("together", func(t *testing.T) {
@@ -170,6 +176,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	t.Run("a log of very many lines opens and is searched", func(t *testing.T) { b.with(t).testLongLog() })
 	t.Run("changes and lines are on screen soon", func(t *testing.T) { b.with(t).testSoon() })
 	t.Run("workers are suspended and go on", func(t *testing.T) { b.with(t).testSuspend() })
+	t.Run("every page can be used by everybody", func(t *testing.T) { b.with(t).testAxe() })
 }
 
 // brokenModule fails until it is mended.
@@ -281,14 +288,10 @@ func (b *board) testKeyboard() {
 func (b *board) testPhone() {
 	id := b.failed(1, "celular.fechar", "")[0]
 	tab := b.at("/", browsertest.Options{Width: 320, Height: 640})
-	fits := func() {
-		b.t.Helper()
-		tab.Is(`document.scrollingElement.scrollWidth <= innerWidth || location.pathname + " is " + document.scrollingElement.scrollWidth`, true)
-	}
-	fits()
+	tab.Is(fits, true)
 	tab.Click(fmt.Sprintf(`#failing a[href="/jobs/%s"]`, id))
 	tab.Wait(`location.pathname === "` + job(id) + `" && ` + isLive)
-	fits()
+	tab.Is(fits, true)
 	tab.Is(`document.querySelector(".error-message").checkVisibility()`, true)
 	b.write("celular.py", mendedModule)
 	tab.Click(`form[action$="/requeue"] button`)
@@ -296,7 +299,7 @@ func (b *board) testPhone() {
 	for _, path := range []string{job(id) + "?tab=log", job(id) + "?tab=arguments", job(id) + "?tab=attempts", job(id) + "?tab=raw", "/jobs", "/jobs?q=x:y", "/queues", "/queues/default", "/workers", "/schedules", "/settings", "/nothing"} {
 		tab.Go(b.pages + path)
 		tab.Wait(`document.readyState === "complete"`)
-		fits()
+		tab.Is(fits, true)
 		for _, link := range []string{"/", "/jobs", "/queues", "/workers"} {
 			tab.Is(fmt.Sprintf(`(() => { const box = document.querySelector('.rail nav a[href="%s"]').getBoundingClientRect(); return box.height >= 44 && box.bottom <= innerHeight; })()`, link), true)
 		}
