@@ -85,7 +85,7 @@ const soon = 5000 // ms
 
 func (b *board) testSoon() {
 	var late []float64
-	for n := range 6 {
+	for n := range 4 {
 		id, end := b.with(b.t).runsAs(fmt.Sprint("soon", n))
 		tab := b.at(job(id), browsertest.Options{})
 		tab.Is(state, "run")
