@@ -145,7 +145,7 @@ func (d *demo) work() {
 	var failing []string
 	for n := range 4 {
 		failing = append(failing, d.enqueue("fiscal.nfse.baixar_xml", fmt.Sprintf(`["2026-%02d"]`, 8+n), `, "queue": "high"`))
-		failing = append(failing, d.enqueue("rpa.certidoes.baixar", fmt.Sprintf(`["12.345.678/000%d-90"]`, 1+n), ""))
+		failing = append(failing, d.enqueue("rpa.certidoes.baixar", fmt.Sprintf(`["12.345.678/000%d-90"]`, 1+n), `, "queue": "low"`)) // the orchestrator keeps its files
 	}
 	failing = append(failing, d.enqueue("financeiro.extrato.conciliar", `["1234-5", "2026-11"]`, ""))
 	d.finished = d.enqueue("fiscal.nfse.emitir", "[]", `, "kwargs": {"tomador": "Padaria São José", "valor": "1250.90", "competencia": "2026-11-01", "emails": ["fiscal@padaria.example"]}`)
@@ -161,7 +161,7 @@ func (d *demo) work() {
 	}
 	d.running = d.enqueue("rh.folha.enviar_holerites", `["2026-11", `+arg("fim")[1:], `, "queue": "high"`)
 	d.enqueue("rpa.certidoes.renovar_todas", arg("fim"), "")
-	for n, delay := range []string{"4m", "18m", "1h", "2h30m", "6h", "20h", "3d"} {
+	for n, delay := range []string{"4m", "18m", "1h", "2h30m", "6h", "20h", "72h"} {
 		id := d.enqueue("rh.folha.fechar", fmt.Sprintf(`["2026-%02d"]`, 12-n%2), fmt.Sprintf(`, "delay": %q`, delay))
 		if n == 2 {
 			d.scheduled = id
