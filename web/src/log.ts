@@ -176,6 +176,9 @@ export class Log extends HTMLElement {
   /** Draws the rows that are seen, and fetches what of them is missing. */
   private draw(): void {
     const rows = this.shown.rows;
+    // A short log that has ended takes no more room than it needs.
+    const short = this.lines.ended && this.shown === this.lines && !this.wrap.checked;
+    this.view.style.maxHeight = short ? `${Math.max(3, rows + 2) * this.height}px` : "";
     this.scroller.size(rows * this.height);
     if (this.follow.checked) this.scroller.to(this.scroller.end);
     const first = Math.min(Math.floor(this.scroller.y / this.height), Math.max(0, rows - 1));
