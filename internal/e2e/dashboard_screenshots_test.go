@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -24,8 +25,8 @@ const maxPicture = 200 << 10
 
 // TestScreenshotsAreTaken makes the pictures of `make screenshots`, where
 // DISTRO_SCREENSHOTS names a folder for them: PAGE-STATE-THEME-WIDTH-LANGUAGE.png.
-// Those of the readmes go to docs/images as well. DISTRO_SCREENSHOTS_OF is a part of
-// the names of those that are wanted.
+// Those of the readmes go to docs/images as well. DISTRO_SCREENSHOTS_OF has parts of
+// the names of those that are wanted, with commas between them.
 func TestScreenshotsAreTaken(t *testing.T) {
 	folder := os.Getenv("DISTRO_SCREENSHOTS")
 	if folder == "" {
@@ -69,13 +70,17 @@ func (c *camera) take(shots []shot) {
 				for _, width := range []int64{1440, 768, 360} {
 					theme := map[bool]string{false: "light", true: "dark"}[dark]
 					name := fmt.Sprintf("%s-%s-%s-%d-%s.png", s.page, s.state, theme, width, language)
-					if !strings.Contains(name, c.of) {
+					if !c.wants(name) {
 						continue
 					}
 					order = append(order, name)
 					names[name] = func() {
 						tab.SetTheme(dark)
-						tab.Resize(width, map[int64]int64{1440: 900, 768: 1024, 360: 740}[width])
+						height := map[int64]int64{1440: 900, 768: 1024, 360: 740}[width]
+						tab.Resize(width, height)
+						if whole := int64(tab.Number(`document.querySelector("d-log, dialog[open]") ? 0 : document.documentElement.scrollHeight`)); whole > height {
+							tab.Resize(width, whole) // so that what sticks to the window's edges does so
+						}
 					}
 				}
 			}
@@ -92,11 +97,16 @@ func (c *camera) take(shots []shot) {
 				names[name]()
 				// Charts are drawn anew at another width.
 				tab.Wait(`new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
-				c.write(filepath.Join(c.folder, name), tab.Screenshot(true))
+				c.write(filepath.Join(c.folder, name), tab.Screenshot(false))
 			}
 		}
 		tab.Problems() // answers that are errors are what some of them show
 	}
+}
+
+// wants reports whether a picture is asked for.
+func (c *camera) wants(name string) bool {
+	return slices.ContainsFunc(strings.Split(c.of, ","), func(part string) bool { return strings.Contains(name, part) })
 }
 
 func (c *camera) write(path string, picture []byte) {
@@ -109,7 +119,7 @@ func (c *camera) write(path string, picture []byte) {
 // readme takes the pictures of the readmes.
 func (c *camera) readme(d *demo) {
 	c.t.Helper()
-	if c.of != "" && !strings.Contains("readme", c.of) {
+	if !c.wants("readme") {
 		return
 	}
 	for name, s := range map[string]struct {
