@@ -51,7 +51,7 @@ export class Chart extends HTMLElement {
   }
 
   private readonly recolour = (): void => {
-    this.plot?.redraw(false);
+    this.plot?.redraw(); // with its paths, which keep the colours they were made with
     this.box.querySelectorAll<HTMLElement>(".u-series .u-marker").forEach((marker, i) => {
       const key = this.box.dataset[`key${i - 1}`];
       if (key) marker.style.borderColor = marker.style.background = this.colour(`--series-${key}`);
