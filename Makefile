@@ -24,7 +24,7 @@ LINT         := bin/golangci-lint
 LINT_VERSION := v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test check bench fuzz soak generate release release-snapshot clean \
+.PHONY: help build run test check bench fuzz screenshots soak generate release release-snapshot clean \
         tools-python tools-test assets types vet format unit race cross e2e lint in-sync
 
 help: ## list the targets
@@ -37,7 +37,7 @@ build: assets ## build bin/distro
 run: tools-python build ## build and serve the examples: API on http://127.0.0.1:7000
 	bin/distro up --config $(CONFIG)
 
-test: tools-python tools-test format assets types vet build cross unit race e2e ## all tests, in less than ten minutes
+test: tools-python tools-test format assets types vet build cross unit race e2e ## all tests
 
 check: test lint in-sync ## all tests, linters, and whether generated files are in sync
 
@@ -51,6 +51,9 @@ fuzz: ## run each fuzz test for FUZZTIME (60s)
 			$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$package; \
 		done; \
 	done
+
+screenshots: build ## pictures of every page into dist/screenshots, and those of the READMEs into docs/images
+	DISTRO_SCREENSHOTS=$(CURDIR)/dist/screenshots $(GO) test -count=1 -timeout 20m -run TestScreenshotsAreTaken ./internal/e2e
 
 soak: build ## the long tests: many rounds of crashes under load
 	DISTRO_SOAK=1 $(GO) test -count=1 -timeout 2h ./internal/broker/... ./internal/python/... ./internal/e2e/...

@@ -169,6 +169,9 @@ func (r *reader) sentences(o *service.Overview, workers []distro.Worker) []sente
 			served[q] = true
 		}
 	}
+	if len(workers) == silent {
+		list = append(list, sentence{"wait", r.T("home.unmanned"), "/workers"})
+	}
 	if silent > 0 {
 		list = append(list, sentence{"fail", r.N("home.silent", silent), "/workers"})
 	}

@@ -89,7 +89,7 @@ func TestWhatJobsWroteIsShownAsTextOnEveryPage(t *testing.T) {
 func TestPagesOfNothingSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	b := setup(t, nil)
-	has(t, b.get("/"), "All is well.", "All set.")
+	has(t, b.get("/"), "No worker is there: nothing would run.", "All set.")
 	has(t, b.get("/jobs"), "Nothing has run yet.")
 	has(t, b.get("/jobs?q=state:failed"), "No job with these filters.", `href="/jobs"`)
 	has(t, b.get("/workers"), "No worker is connected.", "distro worker")
