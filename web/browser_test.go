@@ -39,6 +39,7 @@ func TestInABrowser(t *testing.T) {
 		"elements can be used by everybody":                          testAccessibility,
 		"rows are updated in place and new ones wait for a click":    testRows,
 		"the first row of an empty list appears by itself":           testFirstRow,
+		"a stream begins where its page was made":                    testPosition,
 		"a broken stream comes back and nothing is missed":           testReconnect,
 		"without a stream pages ask again and again":                 testPolling,
 		"a page in the background gives its stream up":               testHidden,
@@ -95,6 +96,8 @@ type tab struct {
 	version string
 	attrs   string // of the html element
 	rail    string
+	after   string   // where in the feed of changes pages were made
+	afters  []string // that streams asked for
 	texts   map[string]any
 	events  map[chan string]bool // of each stream that is open
 	refuse  bool                 // streams
@@ -130,7 +133,7 @@ func newTab(t *testing.T, browser *browsertest.Browser, script string) *tab {
 // page writes a page of the dashboard, as far as scripts need it.
 func (s *tab) page(w http.ResponseWriter, status int, main string) {
 	s.mu.Lock()
-	version, attrs, rail := s.version, s.attrs, s.rail
+	version, attrs, rail, after := s.version, s.attrs, s.rail, s.after
 	words, err := json.Marshal(s.texts)
 	s.mu.Unlock()
 	if err != nil {
@@ -143,11 +146,11 @@ func (s *tab) page(w http.ResponseWriter, status int, main string) {
 <meta name="distro-version" content="%s"><meta name="htmx-config" content='{"includeIndicatorCSS":false}'>
 <link rel="icon" href="data:,"><link rel="stylesheet" href="/static/style.css"><script type="module" src="/assets/%s"></script>
 <script type="application/json" id="texts">%s</script></head>
-<body><header><nav>%s</nav><d-live src="/events" topics="jobs overview" hidden></d-live></header>
+<body><header><nav>%s</nav><d-live src="/events" topics="jobs overview" after="%s" hidden></d-live></header>
 <main id="main" tabindex="-1">%s</main>
 <dialog id="help"><h2>Help</h2><form method="dialog"><button>Close</button></form></dialog>
 <dialog id="command"><form action="/jobs"><input name="q"></form><ul><li><a href="/queues">Queues</a></li><li><a href="/workers">Workers</a></li></ul></dialog>
-</body></html>`, attrs, version, s.script, words, rail, main)
+</body></html>`, attrs, version, s.script, words, rail, after, main)
 }
 
 func (s *tab) body() string { s.mu.Lock(); defer s.mu.Unlock(); return s.main }
@@ -163,6 +166,7 @@ func (s *tab) stream(w http.ResponseWriter, r *http.Request) {
 	events := make(chan string, 64)
 	s.mu.Lock()
 	refused := s.refuse
+	s.afters = append(s.afters, r.URL.Query().Get("after"))
 	if !refused {
 		s.events[events] = true
 	}

@@ -49,6 +49,20 @@ getSelection().removeAllRanges(); getSelection().addRange(range);`)
 	s.Is(`document.querySelector(".live-text").textContent`, "live")
 }
 
+func testPosition(t *testing.T, s *tab) {
+	s.show(count(1))
+	s.set(func() { s.after = "7-1 é" })
+	s.live()
+	s.hangUp()
+	s.Wait(`document.querySelector("d-live").dataset.state === "lost"`)
+	s.Wait(`document.querySelector("d-live").dataset.state === "open"`)
+	s.set(func() {
+		if len(s.afters) < 2 || s.afters[0] != "7-1 é" || s.afters[1] != "" { // it makes the page anew instead
+			t.Errorf("streams went on behind %q", s.afters)
+		}
+	})
+}
+
 func testComingAndGoing(t *testing.T, s *tab) {
 	extra := `<section id="two" data-live="jobs"><p id="more">more</p></section>`
 	s.show(count(1) + extra + list(row("a", "queued")))

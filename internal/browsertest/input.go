@@ -73,6 +73,12 @@ func (tab *Tab) Fill(selector, text string) {
 	if err := chromedp.Do(ctx, chromedp.Focus(chromedp.CSS(selector), chromedp.NodeVisible)); err != nil {
 		tab.t.Fatalf("fill %s: %v", selector, err)
 	}
+	tab.Retype(text)
+}
+
+// Retype does what Fill does in the field that has the focus.
+func (tab *Tab) Retype(text string) {
+	tab.t.Helper()
 	tab.Press("a", Ctrl)
 	call(tab, input.InsertText, input.InsertTextParams{Text: text})
 }

@@ -42,13 +42,14 @@ type frame struct {
 	Texts   template.JS // JSON of the texts that scripts show
 	Version string
 
-	Address string // of this page, to come back to
-	Closed  bool   // there are logins
-	Reader  bool   // may only read
-	Entered bool   // is let in, by a login or where none is needed
-	API     bool   // /api/v1 is there: so are live updates
-	Live    string // topics of them
-	Behind  moment // since when history lacks what happens
+	Address  string // of this page, to come back to
+	Closed   bool   // there are logins
+	Reader   bool   // may only read
+	Entered  bool   // is let in, by a login or where none is needed
+	API      bool   // /api/v1 is there: so are live updates
+	Live     string // topics of them
+	Position string // of the change feed, before what the page shows was read
+	Behind   moment // since when history lacks what happens
 
 	Body any // the view of the page
 }
@@ -142,7 +143,7 @@ func (s *Server) frame(r *request, name, title string) frame {
 		Name: name, Title: r.T(title), Lang: r.tag, Base: r.base(), Zone: r.zone.String(), Prefers: r.prefers,
 		Style: s.assets.address(styleFile), Version: s.opts.Version,
 		Address: r.URL.RequestURI(), Closed: s.opts.Guard.Closed(), Reader: r.role == guard.Reader,
-		Entered: r.role != guard.None, API: s.opts.API != nil,
+		Entered: r.role != guard.None, API: s.opts.API != nil, Position: r.position,
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		f.Address = r.back()

@@ -15,8 +15,9 @@ type request struct {
 	*http.Request
 	reader
 
-	w    http.ResponseWriter
-	role guard.Role
+	w        http.ResponseWriter
+	role     guard.Role
+	position string // of the change feed when the request came; empty: unknown
 }
 
 // reader is who reads a page: in which language and zone, and from when on times
@@ -85,6 +86,9 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request) *request {
 		if zone, err := time.LoadLocation(req.prefers.Zone); err == nil {
 			req.zone = zone
 		}
+	}
+	if s.opts.API != nil && req.role != guard.None {
+		req.position, _ = s.opts.Service.Position(r.Context()) // what a page is of asks the same queue, and says why it cannot
 	}
 	return req
 }

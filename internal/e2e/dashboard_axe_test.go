@@ -33,30 +33,6 @@ func demoModules(t *testing.T) map[string]string {
 	return modules
 }
 
-// testForm runs an automation from its form.
-func (b *board) testForm() {
-	tab := b.at("/automations", browsertest.Options{Language: "pt-BR"})
-	tab.Fill("#q", "emitir")
-	tab.Press(browsertest.KeyEnter)
-	tab.Wait(`location.search === "?q=emitir" && ` + isLive)
-	tab.Click(`a[href="/automations/fiscal.nfse/emitir"]`)
-	tab.Wait(`location.pathname === "/automations/fiscal.nfse/emitir" && ` + isLive)
-	tab.Fill(`[name="kw.tomador"]`, "Padaria São José")
-	tab.Fill(`[name="kw.valor"]`, "1250.75")
-	tab.Click(`.run-form .actions .primary`)
-	tab.Wait(`document.querySelector(".run-form .problem")`) // the day is missing
-	tab.Is(`document.querySelector('[name="kw.tomador"]').value`, "Padaria São José")
-	tab.Do(`document.querySelector('[name="kw.competencia"]').value = "2026-11-01"`)
-	tab.Click(`.run-form .actions .primary`)
-	tab.Wait(`location.pathname.startsWith("/jobs/") && ` + state + ` === "done"`)
-	tab.Is(`JSON.parse(document.querySelector(".tab pre.code").textContent).valor`, "1250.75")
-	tab.Click(`.tabs a[href*="tab=arguments"]`)
-	tab.Wait(`[...document.querySelectorAll("table.values th")].map((th) => th.textContent).includes("tomador")`)
-	tab.Click(`a[href*="?from="]`)
-	tab.Wait(`document.querySelector('[name="kw.tomador"]')?.value === "Padaria São José"`)
-	tab.Problems() // the answer to the form that lacked the day
-}
-
 // everyPage is every page of the dashboard with something on it.
 func (b *board) everyPage() []string {
 	b.t.Helper()

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/distro-orchestrator/distro/internal/browsertest"
-	"github.com/distro-orchestrator/distro/internal/httpapi"
 	"github.com/distro-orchestrator/distro/web"
 )
 
@@ -137,19 +136,16 @@ func TestTheDashboardInABrowser(t *testing.T) {
 	browser := browsertest.Start(t)
 	modules := map[string]string{"lote.py": flows, "teclas.py": brokenModule, "conta.py": brokenModule, "celular.py": brokenModule, "noscript.py": flows, "alheia.py": flows}
 	maps.Copy(modules, demoModules(t))
-	b := newBoard(t, browser, "workers = 4\nqueues = high, default, low, pausa, lote, cheia, mudo\n", modules)
+	b := newBoard(t, browser, "workers = 4\nqueues = high, default, low, pausa, lote, cheia, cheia2, cheia3, mudo\n", modules)
 	together := map[string]func(*board){
 		"a failure is seen, read, requeued and finishes without a reload": (*board).testFailure,
 		"a failure is dealt with by keyboard alone":                       (*board).testKeyboard,
 		"a failure is dealt with on a small phone":                        (*board).testPhone,
-		"a running job is stopped":                                        (*board).testStop,
 		"a queue is paused and goes on":                                   (*board).testPause,
-		"a queue is emptied once its name was typed":                      (*board).testEmpty,
 		"some jobs and all that match are requeued":                       (*board).testBulk,
 		"nothing of the reader's is lost when the page changes":           (*board).testKept,
 		"the first view of a page costs little":                           (*board).testBudget,
 		"everything works without scripts":                                (*board).testNoScripts,
-		"an automation is run from its form":                              (*board).testForm,
 		"pages of other sites can do nothing":                             (*board).testOtherSites,
 	}
 	t.Run("together", func(t *testing.T) {
@@ -158,6 +154,11 @@ func TestTheDashboardInABrowser(t *testing.T) {
 				t.Parallel()
 				together[name](b.with(t))
 			})
+		}
+		for _, h := range hands() {
+			t.Run("a running job is stopped "+h.name, func(t *testing.T) { t.Parallel(); b.with(t).testStop(h) })
+			t.Run("a queue is emptied once its name was typed "+h.name, func(t *testing.T) { t.Parallel(); b.with(t).testEmpty(h) })
+			t.Run("an automation is run from its form "+h.name, func(t *testing.T) { t.Parallel(); b.with(t).testForm(h) })
 		}
 		t.Run("who may see and change is asked", func(t *testing.T) {
 			t.Parallel()
@@ -224,31 +225,6 @@ func (b *board) testFailure() {
 	tab.Wait(`[...document.querySelectorAll(".log-text")].some((line) => line.textContent === "tudo confere")`)
 }
 
-// reach presses Tab until an element has the focus, and checks on the way that
-// what has it can be seen.
-func reach(t *testing.T, tab *browsertest.Tab, selector string) {
-	t.Helper()
-	for range 80 {
-		tab.Press(browsertest.KeyTab)
-		var now struct {
-			There, Seen bool
-			What        string
-		}
-		tab.Eval(fmt.Sprintf(`(() => {
-  const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();
-  const ring = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || e === document.body;
-  return { There: e.matches(%q), Seen: ring && (e === document.body || (box.width > 0 && box.bottom > 0 && box.top < innerHeight)), What: e.outerHTML.slice(0, 120) };
-})()`, selector), &now)
-		if !now.Seen {
-			t.Errorf("%s has the focus and it is not seen", now.What)
-		}
-		if now.There {
-			return
-		}
-	}
-	t.Fatalf("Tab does not reach %s", selector)
-}
-
 func (b *board) testKeyboard() {
 	id := b.failed(1, "teclas.fechar", "")[0]
 	tab := b.at("/", browsertest.Options{Language: "pt-BR"})
@@ -306,20 +282,6 @@ func (b *board) testPhone() {
 	}
 }
 
-func (b *board) testStop() {
-	id, _ := b.runs("default")
-	tab := b.at(job(id), browsertest.Options{})
-	tab.Do(`window.stays = true`)
-	tab.Is(state, "run")
-	tab.Wait(`document.querySelector(".log-text")?.textContent === "começou"`)
-	tab.Click(`form[action$="/stop"] button`)
-	tab.Wait(`document.querySelector(".facts .state").textContent.trim() === "stopped"`)
-	tab.Is(`stays && document.querySelector(".actions .primary").textContent.trim()`, "Requeue")
-	if got := b.ended(id); got.Status != "stopped" {
-		b.t.Errorf("the job is %s", got.Status)
-	}
-}
-
 func (b *board) testPause() {
 	tab := b.at("/queues/pausa", browsertest.Options{})
 	tab.Do(`window.stays = true`)
@@ -334,32 +296,6 @@ func (b *board) testPause() {
 	if got := b.ended(id); got.Status != "finished" {
 		b.t.Errorf("the job is %s", got.Status)
 	}
-}
-
-func (b *board) testEmpty() {
-	tab := b.at("/queues/cheia", browsertest.Options{})
-	tab.Click(`form[action$="/pause"] button`)
-	tab.Wait(`document.querySelector('form[action$="/resume"]')`)
-	for range 7 {
-		b.enqueue("fluxo.works", "", `, "queue": "cheia"`)
-	}
-	tab.Wait(`document.querySelector("#facts").textContent.includes("7 jobs queued")`)
-	tab.Do(`window.stays = true`)
-	tab.Click(".danger-zone summary")
-	tab.Fill("#name", "vazia")
-	tab.Click(".danger-zone form button")
-	tab.Wait(`document.querySelector(".danger-zone .problem")?.textContent.includes("nothing was deleted")`)
-	tab.Fill("#name", "cheia")
-	tab.Click(".danger-zone form button")
-	tab.Wait(`location.pathname.startsWith("/operations/") && document.querySelector("#operation .badge.done")`)
-	tab.Is(`document.querySelector("#operation .card p").textContent.startsWith("7 of 7") || document.querySelector("#operation").textContent`, true)
-	tab.Is(`stays`, true)
-	var queue httpapi.Queue
-	b.get("/api/v1/queues/cheia", &queue)
-	if n := queue.Jobs["queued"]; n != 0 {
-		b.t.Errorf("%d jobs are queued", n)
-	}
-	tab.Problems() // the first word was refused, and htmx says so
 }
 
 func (b *board) testBulk() {

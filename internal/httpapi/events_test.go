@@ -85,6 +85,10 @@ func TestEventsTellWhatTheTopicsAskForAndGoOnBehindAnID(t *testing.T) {
 	if len(jobs.Changes) != 1 || jobs.Changes[0].JobID != other || jobs.Changes[0].Status != "finished" {
 		t.Errorf("missed: %+v", jobs)
 	}
+	again, _ = events(t, address+"/api/v1/events?topics=jobs&after="+id)
+	if jobs, _ = next[httpapi.EventJobs](t, again, "jobs"); len(jobs.Changes) != 1 || jobs.Changes[0].JobID != other {
+		t.Errorf("missed, as the address says: %+v", jobs)
+	}
 	for _, strange := range []string{"x", "18446744073709551616", "999999", "1-1"} {
 		lost, _ := events(t, address+"/api/v1/events?topics=jobs", "Last-Event-ID", strange)
 		next[struct{}](t, lost, "resync")

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -80,7 +81,8 @@ func (s *Server) streamEvents(w http.ResponseWriter, r *http.Request) {
 	defer release()
 	var out *stream
 	var events bytes.Buffer
-	err = s.opts.Service.Follow(ctx, sub, r.Header.Get("Last-Event-ID"), heartbeat, func(u service.Update) error {
+	after := cmp.Or(r.Header.Get("Last-Event-ID"), r.URL.Query().Get("after"))
+	err = s.opts.Service.Follow(ctx, sub, after, heartbeat, func(u service.Update) error {
 		events.Reset()
 		if out == nil {
 			out = newEventStream(w)
@@ -180,5 +182,6 @@ func follows(_ huma.Registry, op *huma.Operation) {
 			Name: "topics", In: "query", Schema: text, Example: "overview,queue:high",
 			Description: "separated by commas: jobs, queue:NAME, job:ID, overview, operations; default: overview",
 		},
+		&huma.Param{Name: "after", In: "query", Schema: text, Description: "the same as Last-Event-ID, which wins, for a first connection"},
 		&huma.Param{Name: "Last-Event-ID", In: "header", Schema: text, Description: "id of the last event that was received"})
 }

@@ -95,6 +95,23 @@ func (f *follower) position() string {
 	return f.cursor
 }
 
+// Position is a place in the change feed: what happens from now on stands behind
+// it, and little of what happened before.
+func (s *Service) Position(ctx context.Context) (string, error) {
+	f := s.follower
+	f.mu.Lock()
+	reading, position := f.stop != nil, f.cursor
+	f.mu.Unlock()
+	if reading {
+		return position, nil
+	}
+	position, err := f.feed.FeedEnd(ctx)
+	if err != nil {
+		return "", fault(fmt.Errorf("find the end of the change feed: %w", err))
+	}
+	return position, nil
+}
+
 // leave ends the reading with the last who needs it.
 func (f *follower) leave(remove func()) {
 	f.mu.Lock()

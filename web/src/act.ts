@@ -71,8 +71,10 @@ function address({ url, page, context }: Answer): void {
   else if (url.search !== location.search) context.replace = path;
   const [nav, fresh] = [document, page].map((root) => root.querySelector("header nav"));
   if (nav && fresh) morph(nav, fresh); // it says which page this is
-  const topics = page.querySelector("d-live")?.getAttribute("topics");
-  if (topics) document.querySelector("d-live")?.setAttribute("topics", topics);
+  const [live, next] = [document, page].map((root) => root.querySelector("d-live"));
+  if (!live || !next) return;
+  live.setAttribute("after", next.getAttribute("after") ?? "");
+  live.setAttribute("topics", next.getAttribute("topics") ?? ""); // begins another stream where they differ
 }
 
 /** Focus goes where the new page wants it, else it stays, else it is not lost. */

@@ -36,7 +36,7 @@ export class Live extends HTMLElement {
   private readonly reload = make("a", { class: "live-version", href: "", hidden: true });
   private readonly button = make("button", { type: "button", class: "live-pause link", "data-key": ".", "aria-pressed": "false" });
   private readonly newStream = () => new Stream({
-    url: () => `${this.getAttribute("src") ?? "/api/v1/events"}?topics=${encodeURIComponent(this.topics.join(","))}`,
+    url: () => `${this.getAttribute("src") ?? "/api/v1/events"}?topics=${encodeURIComponent(this.topics.join(","))}${this.behind()}`,
     events: ["resync", "jobs", "overview", "operations"],
     hello: "hello",
     event: (name, data) => this.heard(name, data),
@@ -92,6 +92,13 @@ export class Live extends HTMLElement {
     // A comma in a name would be the end of it: then all jobs are listened to.
     const topics = listed(this.getAttribute("topics")).map((topic) => (topic.includes(",") ? "jobs" : topic));
     return topics.length > 0 ? topics : ["overview"];
+  }
+
+  /** What happened since the page was made is told by its first stream; later ones make the page anew. */
+  private behind(): string {
+    const after = this.getAttribute("after");
+    this.removeAttribute("after");
+    return after ? `&after=${encodeURIComponent(after)}` : "";
   }
 
   private heard(name: string, data: unknown): void {

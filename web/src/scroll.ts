@@ -24,6 +24,7 @@ export class Scroll {
 
   /** Says how high all of it is. */
   size(whole: number): void {
+    this.scrolled(); // who scrolls is not sent back because the browser has not told of it yet
     this.whole = whole;
     // The rows themselves take the height of the view.
     this.space.style.height = `${Math.max(0, Math.min(whole, highest) - this.view.clientHeight)}px`;
