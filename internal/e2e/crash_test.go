@@ -37,10 +37,7 @@ def run(folder, name):
 // clients enqueue. Every job holds a lock named by its ID while it runs.
 func TestKillUnderLoadLosesNothing(t *testing.T) {
 	t.Parallel()
-	jobs, kills := 2000, 8
-	if os.Getenv("DISTRO_SOAK") != "" {
-		jobs, kills = 10_000, 20
-	}
+	jobs, kills := soaked(600, 10_000), soaked(6, 20)
 	s := newServer(t, "task_retries = 100\nresult_ttl = 1h\nworkers = 2\n", map[string]string{"locked.py": locked})
 	locks := filepath.Join(s.dir, "locks")
 	if err := os.Mkdir(locks, 0o700); err != nil {
@@ -49,14 +46,17 @@ func TestKillUnderLoadLosesNothing(t *testing.T) {
 	s.start()
 	var next, answered atomic.Int64
 	var clients sync.WaitGroup
+	var away sync.RWMutex // held while the server starts again
 	for range 16 {
 		clients.Go(func() {
 			for n := next.Add(1); n <= int64(jobs); n = next.Add(1) {
 				body := fmt.Sprintf(`{"module": "locked", "function": "run", "queue": "default", "job_id": "job-%d", "args": [%q, "job-%d"]}`, n, locks, n)
 				for s.t.Context().Err() == nil {
 					status, text, err := s.try(http.MethodPost, "/scheduler/queue-task", body)
-					if err != nil {
-						continue // it is dead for a moment: the same job again
+					if err != nil { // it is dead for a moment: the same job again
+						away.RLock()
+						away.RUnlock() //nolint:staticcheck // SA2001: only to wait
+						continue
 					}
 					if status != http.StatusCreated {
 						t.Errorf("job %d: %d %s", n, status, text)
@@ -72,9 +72,11 @@ func TestKillUnderLoadLosesNothing(t *testing.T) {
 		s.poll("enough is enqueued", func() bool { return answered.Load() >= want })
 		pause := time.NewTimer(rand.N(20 * time.Millisecond))
 		<-pause.C
+		away.Lock()
 		s.signal(syscall.SIGKILL)
 		<-s.exited
 		s.start()
+		away.Unlock()
 	}
 	clients.Wait()
 	s.poll("every job has ended", func() bool { return s.pending() == 0 })

@@ -135,10 +135,7 @@ func (b *board) runsAs(name string) (id string, end func()) {
 const maxHeap = 80 << 20
 
 func (b *board) testLongLog() {
-	lines := 200_000
-	if os.Getenv("DISTRO_SOAK") != "" {
-		lines = 1_000_000
-	}
+	lines := soaked(200_000, 1_000_000)
 	id := b.enqueue("fluxo.prints", fmt.Sprintf("[%d]", lines), "")
 	if got := b.ended(id); got.Status != "finished" {
 		b.t.Fatalf("the job that prints is %s", got.Status)

@@ -75,6 +75,14 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
+// soaked is how much of something a test does: more where DISTRO_SOAK is set.
+func soaked(usually, soaking int) int {
+	if os.Getenv("DISTRO_SOAK") != "" {
+		return soaking
+	}
+	return usually
+}
+
 // newServer writes the settings and the modules; start starts it.
 func newServer(t testing.TB, settings string, modules map[string]string) *server {
 	t.Helper()

@@ -114,10 +114,7 @@ func TestWhatRanIsRememberedAndFound(t *testing.T) {
 // orchestrator dies.
 func TestHistoryMissesAndRepeatsNothingWhenTheOrchestratorIsKilled(t *testing.T) {
 	t.Parallel()
-	jobs, kills := 2000, 8
-	if os.Getenv("DISTRO_SOAK") != "" {
-		jobs, kills = 20_000, 50
-	}
+	jobs, kills := soaked(2000, 20_000), soaked(8, 50)
 	onBoth(t, func(t *testing.T, setting string) {
 		s := newSite(t, redistest.Options{})
 		up := newServer(t, "redis_url = "+s.url+"\nworkers = 0\n"+setting, nil).start()
@@ -183,10 +180,7 @@ func TestJobsGoOnWhileTheDatabaseOfHistoryIsAway(t *testing.T) {
 
 func TestManyFailedJobsAreRequeuedInTheBackground(t *testing.T) {
 	t.Parallel()
-	jobs := 2000
-	if os.Getenv("DISTRO_SOAK") != "" {
-		jobs = 100_000
-	}
+	jobs := soaked(2000, 100_000)
 	s := newSite(t, redistest.Options{})
 	up := s.up("")
 	s.client("enqueue", "default", "template", "nothing")

@@ -20,10 +20,7 @@ func TestHostileJobsEndAndTheServerGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServer(t, "job_memory = 256M\nkill_grace = 1s\nworkers = 2\n", map[string]string{"hostile.py": string(source)}).start()
-	gigabyte := 256
-	if os.Getenv("DISTRO_SOAK") != "" {
-		gigabyte = 1024
-	}
+	gigabyte := soaked(256, 1024)
 	for _, c := range []struct {
 		function, args, more string
 		status, kind         string

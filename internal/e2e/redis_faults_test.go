@@ -207,10 +207,7 @@ func TestARedisThatStopsAndThatHangsUnderLoadCostsNothing(t *testing.T) {
 
 func TestRepliesThatAreLostOrphanAndRepeatNothing(t *testing.T) {
 	t.Parallel()
-	jobs, cuts := 2000, 100
-	if os.Getenv("DISTRO_SOAK") != "" {
-		jobs, cuts = 20_000, 1000
-	}
+	jobs, cuts := soaked(2000, 20_000), soaked(100, 1000)
 	s := newSite(t, redistest.Options{})
 	proxy := redistest.StartProxy(t, s.redis.Addr())
 	names := []string{"first", "second"}
@@ -298,10 +295,7 @@ func TestAnEvictionPolicyIsWarnedOfAtStart(t *testing.T) {
 // which is where others would have had to wait.
 func TestALongQueueIsCleanedWithoutStoppingRedis(t *testing.T) {
 	t.Parallel()
-	jobs := 100_000
-	if os.Getenv("DISTRO_SOAK") != "" {
-		jobs = 1_000_000
-	}
+	jobs := soaked(100_000, 1_000_000)
 	s := newSite(t, redistest.Options{})
 	up := s.up("")
 	if status, text := up.post("/scheduler/queue-task", `{"module": "work", "function": "echo", "queue": "default", "job_id": "template"}`); status != http.StatusCreated {

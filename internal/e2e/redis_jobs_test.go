@@ -146,19 +146,19 @@ func TestJobsThatRQLosesOrFailsEndVisibly(t *testing.T) {
 
 func TestAStockAndADistroWorkerShareAQueue(t *testing.T) {
 	t.Parallel()
-	const count = 2000
+	count := soaked(400, 2000)
 	s := newSite(t, redistest.Options{})
 	for name, start := range map[string]startWorker{"stock": stockWorker, "distro": distroWorker} {
 		s.awaitState(start(s, name, "default"), name, "idle")
 	}
 	s.client("enqueue_files", fmt.Sprint(count), s.dir+"/runs")
 	s.await("all jobs have ended", func() bool {
-		return s.do("ZCARD", "rq:finished:default").(int64)+s.do("ZCARD", "rq:failed:default").(int64) == count
+		return s.do("ZCARD", "rq:finished:default").(int64)+s.do("ZCARD", "rq:failed:default").(int64) == int64(count)
 	})
 	s.checkRuns(count)
 	var took map[string]int
 	s.ask(&took, "workers_of", fmt.Sprint(count))
-	if took["stock"] < 100 || took["distro"] < 100 || took["stock"]+took["distro"] != count {
-		t.Errorf("jobs finished by worker: %v, want at least 100 by each", took)
+	if fair := count / 20; took["stock"] < fair || took["distro"] < fair || took["stock"]+took["distro"] != count {
+		t.Errorf("jobs finished by worker: %v, want at least %d by each", took, fair)
 	}
 }
