@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -124,11 +125,18 @@ func (s *Server) routes() {
 	s.page("POST /logout", s.logout)
 	s.page("POST /preferences", s.setPreferences)
 	s.mux.HandleFunc("GET /assets/{name}", s.assets.serve)
+	s.mux.HandleFunc("GET /healthz", health)
 	if s.opts.API != nil {
 		s.mux.Handle("/api/v1/", s.opts.API(roleOf))
 	}
 	(&rqDashboard{s.opts.Service, s.opts.Logger}).register(s.mux)
 	s.page("/", func(*request) error { return distro.Errorf(distro.CodeNotFound, "there is nothing at this address") })
+}
+
+// health answers whoever asks whether this process lives, as the API's own does.
+func health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"status":"ok"}`+"\n") // the client may have gone
 }
 
 // page mounts a handler of a page or an action. What it returns as an error is

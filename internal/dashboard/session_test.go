@@ -33,6 +33,9 @@ func TestPagesAskForTheTokenWhereOneIsSet(t *testing.T) {
 	if w := b.send(http.MethodGet, "/jobs", "", "Accept", "application/json"); w.Code != http.StatusUnauthorized {
 		t.Errorf("a program is answered %d", w.Code)
 	}
+	if w := b.send(http.MethodGet, "/healthz", ""); w.Code != http.StatusOK || w.Body.String() != "{\"status\":\"ok\"}\n" {
+		t.Errorf("whoever asks whether it lives is answered %d %s", w.Code, w.Body)
+	}
 	if w := b.post("/workers/suspend"); w.Code != http.StatusUnauthorized {
 		t.Errorf("a form is answered %d", w.Code)
 	}
