@@ -150,7 +150,10 @@ func asProblem(_ huma.Context, _ string, v any) (any, error) {
 		}
 	}
 	if len(p.Errors) > 0 {
-		_, p.Field, _ = strings.Cut(p.Errors[0].Location, ".")
+		part, field, inside := strings.Cut(p.Errors[0].Location, ".")
+		if p.Field = field; !inside {
+			p.Field = part // as a whole
+		}
 		p.Detail = p.Field + ": " + p.Errors[0].Message
 	}
 	return p, nil

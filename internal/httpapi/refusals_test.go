@@ -187,3 +187,14 @@ func TestWrongAddressesAndMethodsAreProblems(t *testing.T) {
 		}
 	}
 }
+
+func TestABodyIsJSONWhateverCurlCallsIt(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const form, text = "application/x-www-form-urlencoded", "text/csv"
+	ask[httpapi.Operation](b, http.StatusOK, "POST", "/api/v1/operations", `{"action":"requeue","status":"failed","dry_run":true}`, "Content-Type", form)
+	p := ask[httpapi.Problem](b, http.StatusUnsupportedMediaType, "POST", "/api/v1/operations", "a;b", "Content-Type", text)
+	if p.Field != "body" || p.Detail != "body: unknown content type: "+text {
+		t.Errorf("%+v", p)
+	}
+}

@@ -145,7 +145,10 @@ func (s *Server) register() error {
 			Security: []map[string][]string{{"token": {}}},
 			Tags:     tags(),
 		},
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		// Every body is JSON, also where curl -d calls it something else.
+		Formats: map[string]huma.Format{
+			"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat, "application/x-www-form-urlencoded": huma.DefaultJSONFormat,
+		},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{asProblem},
 	}
