@@ -93,7 +93,7 @@ types: assets
 	web/node_modules/.bin/tsc -p web
 
 # What tests need beside Go and Python: strace, gcc for the race detector, npm and
-# a browser for the scripts of the dashboard, and Redis, PostgreSQL, venv with pip,
+# a browser for the scripts of the dashboard, curl for what documents say, and Redis, PostgreSQL, venv with pip,
 # RQ and Celery as the system packages them, the last three for the system's own
 # Python. PostgreSQL's package is kept from making and starting a cluster: tests
 # start their own.
@@ -103,6 +103,7 @@ tools-test:
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || missing="$$missing gcc libc6-dev"; \
 	command -v redis-server >/dev/null || missing="$$missing redis-server"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || missing="$$missing postgresql"; \
 	command -v "$(NPM)" >/dev/null || missing="$$missing nodejs npm"; \
 	command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing="$$missing chromium"; \
