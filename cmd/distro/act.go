@@ -50,7 +50,7 @@ func newAction(con *console, a jobAction) *cobra.Command {
 		Use:     a.name + " ID...",
 		Short:   a.short,
 		Example: fmt.Sprintf("  distro %s %s", a.name, id),
-		Args:    arguments(1, -1, "the ID of a job, or several"),
+		Args:    names(1, -1, "the ID of a job, or several"),
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			c, err := r.client(con)
 			if err != nil {

@@ -83,7 +83,7 @@ func newJob(con *console) *cobra.Command {
 		Use:     "job ID",
 		Short:   "Show a job with its arguments and its result or error",
 		Example: "  distro job 7d9f0c1e-3a52-4f6b-9a77-5b1f7f0e2c11",
-		Args:    arguments(1, 1, "the ID of a job"),
+		Args:    names(1, 1, "the ID of a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return look(cmd.Context(), con, &r, endpoint("jobs", args[0]), nil, con.printJob)
 		},

@@ -25,7 +25,7 @@ func newLogs(con *console) *cobra.Command {
 		Long: "Prints what a job wrote: its stdout to stdout, its stderr to stderr, and notes of\n" +
 			"Distro to stderr. With --follow it goes on until the job ends.",
 		Example: "  distro logs 7d9f0c1e-3a52-4f6b-9a77-5b1f7f0e2c11\n  distro logs 7d9f0c1e-3a52-4f6b-9a77-5b1f7f0e2c11 -f",
-		Args:    arguments(1, 1, "the ID of a job"),
+		Args:    names(1, 1, "the ID of a job"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := r.client(con)
 			if err != nil {

@@ -68,7 +68,7 @@ func newPause(con *console) *cobra.Command {
 		Use:     "pause QUEUE...",
 		Short:   "Start no more jobs of a queue",
 		Example: "  distro pause low",
-		Args:    arguments(1, -1, "the name of a queue, or several"),
+		Args:    names(1, -1, "the name of a queue, or several"),
 		RunE: func(cmd *cobra.Command, queues []string) error {
 			return switchQueues(cmd.Context(), con, &r, queues, "pause", "paused")
 		},
@@ -161,7 +161,7 @@ func newEmpty(con *console) *cobra.Command {
 		Long: "Deletes the jobs that wait in a queue. Those that run, and those scheduled for later, stay.\n" +
 			"It asks first where a person can answer; --yes does not.",
 		Example: "  distro empty low --yes",
-		Args:    arguments(1, 1, "the name of a queue"),
+		Args:    names(1, 1, "the name of a queue"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := r.client(con)
 			if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -140,6 +141,21 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 			return usage("%s takes no arguments, and was given %q", cmd.Name(), args[0])
 		case most >= 0 && len(args) > most:
 			return usage("%s takes %s, and was given %q too", cmd.Name(), what, args[most])
+		}
+		return nil
+	}
+}
+
+// names is arguments of which none may be empty, as a variable of a shell is
+// that was never set.
+func names(least, most int, what string) cobra.PositionalArgs {
+	number := arguments(least, most, what)
+	return func(cmd *cobra.Command, args []string) error {
+		if err := number(cmd, args); err != nil {
+			return err
+		}
+		if slices.Contains(args, "") {
+			return usage("%s needs %s, and was given an empty one", cmd.Name(), what)
 		}
 		return nil
 	}

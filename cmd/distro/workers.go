@@ -34,7 +34,7 @@ func newWorkersStop(con *console) *cobra.Command {
 		Short:   "Let a worker end after the jobs it runs",
 		Long:    "Lets workers end after the jobs they run. Those of a queue on Redis hear it, RQ's own too.",
 		Example: "  distro workers stop robot-3",
-		Args:    arguments(1, -1, "the name of a worker, or several"),
+		Args:    names(1, -1, "the name of a worker, or several"),
 		RunE: func(cmd *cobra.Command, workers []string) error {
 			c, err := r.client(con)
 			if err != nil {
