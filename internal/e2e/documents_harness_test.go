@@ -95,7 +95,10 @@ func newReader(t *testing.T, name string, needs need) *reader {
 	pairs := []string{"127.0.0.1:7000", host(r.url), "127.0.0.1:9181", host(r.pages)}
 	path := os.Getenv("PATH")
 	if needs.redis {
-		pairs = append(pairs, documentedRedis, redistest.Start(t, redistest.Options{}).URL())
+		pairs = append(pairs, documentedRedis, redistest.Start(t, redistest.Options{AOF: true}).URL())
+		if err := os.Symlink(redistest.FindStock(t).Python(), filepath.Join(programs, "python3")); err != nil { // the one that has rq
+			t.Fatal(err)
+		}
 	}
 	if needs.postgres {
 		server := pgtest.Start(t)

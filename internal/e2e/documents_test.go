@@ -10,8 +10,11 @@ import (
 func TestWhatTheDocumentsSayHappens(t *testing.T) {
 	t.Parallel()
 	for name, needs := range map[string]need{
-		"docs/api.md":             {},
-		"docs/getting-started.md": {},
+		"docs/api.md":              {},
+		"docs/getting-started.md":  {},
+		"docs/python.md":           {redis: true},
+		"docs/rq-compatibility.md": {redis: true},
+		"docs/workers.md":          {redis: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
