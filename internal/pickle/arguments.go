@@ -43,10 +43,38 @@ func Arguments(payload []byte, isJSON bool) string {
 	if err != nil {
 		return Untold
 	}
-	_, text, _ := strings.Cut(strings.TrimPrefix(call.Describe(MaxArgument), call.Function), "(")
-	text = strings.TrimSuffix(text, ")")
+	text := call.Spell(MaxArgument)
 	if runes := []rune(text); len(runes) > maxArguments {
 		text = string(runes[:maxArguments]) + Untold
 	}
 	return text
+}
+
+// Spell is what stands between the parentheses of Describe.
+func (c CallView) Spell(limit int) string {
+	_, text, _ := strings.Cut(strings.TrimPrefix(c.Describe(limit), c.Function), "(")
+	return strings.TrimSuffix(text, ")")
+}
+
+// Named is a keyword argument as Python spells it.
+type Named struct{ Name, Value string }
+
+// Each are the arguments one by one as Python spells them, in their order, each
+// cut behind limit characters: the first ones, most of each kind.
+func (c CallView) Each(most, limit int) (positional []string, keywords []Named) {
+	if s, ok := c.Args.node.(*sequence); ok {
+		for _, arg := range s.items[:min(len(s.items), most)] {
+			positional = append(positional, Value{arg, c.Args.depth}.Repr(limit))
+		}
+	}
+	if m, ok := c.Kwargs.node.(*mapping); ok {
+		for _, e := range m.entries[:min(len(m.entries), most)] {
+			name := Value{e.key, c.Kwargs.depth}.Repr(limit)
+			if t, ok := e.key.(text); ok {
+				name = cut(readable(string(t[:min(len(t), 4*(limit+1))])), limit)
+			}
+			keywords = append(keywords, Named{name, Value{e.value, c.Kwargs.depth}.Repr(limit)})
+		}
+	}
+	return positional, keywords
 }

@@ -205,3 +205,37 @@ func BenchmarkDescribe(b *testing.B) {
 		}
 	}
 }
+
+func TestCallsHoldWhatIsMadeOfClasses(t *testing.T) {
+	t.Parallel()
+	client := pickle.Made{Module: "m", Name: "Client", Kwargs: pickle.Dict{{Key: "name", Value: "Ana"}, {Key: "tags", Value: pickle.Set{"x"}}}}
+	kwargs := pickle.Dict{
+		{Key: "color", Value: pickle.Member{Module: "m", Class: "Color", Name: "RED"}}, {Key: "client", Value: client},
+		{Key: "days", Value: pickle.Frozenset{}}, {Key: "plain", Value: pickle.JSON(`{"a":[1]}`)},
+	}
+	data, err := pickle.AppendCallOf(nil, "m.f", pickle.Tuple{pickle.Made{Module: "decimal", Name: "Decimal", Args: pickle.Tuple{"1.50"}}}, kwargs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	view, err := pickle.Call(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "Decimal('1.50'), client=Client(name='Ana', tags={'x'}), color=<m.Color.RED>, days=frozenset(), plain={'a': [1]}"
+	if got := view.Spell(75); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	positional, keywords := view.Each(1, 20)
+	wantEach := []pickle.Named{{Name: "color", Value: "<m.Color.RED>"}}
+	if diff := cmp.Diff(wantEach, keywords); diff != "" || len(positional) != 1 || positional[0] != "Decimal('1.50')" {
+		t.Errorf("%q %s", positional, diff)
+	}
+	for _, v := range []any{
+		pickle.Made{Module: "os\nsystem", Name: "x"}, pickle.Made{Name: "x"}, pickle.Made{Module: "x"}, pickle.Member{Module: "m", Class: "C\r", Name: "x"},
+		pickle.JSON("["), pickle.Dict{{Key: pickle.JSON("[]")}}, pickle.Set{func() {}},
+	} {
+		if data, err := pickle.Append(nil, v); err == nil {
+			t.Errorf("%+v is written as %q", v, data)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"math"
 	"math/big"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,6 +17,11 @@ import (
 func (p *printer) object(o *object) {
 	if owner, name, ok := o.attribute(); ok {
 		p.attribute(o, owner, name)
+		return
+	}
+	if class, kwargs, ok := o.constructed(); ok {
+		p.print(readable(class.name))
+		p.call(&object{kwargs: kwargs})
 		return
 	}
 	class, ok := asGlobal(o.class)
@@ -35,6 +41,23 @@ func (p *printer) object(o *object) {
 	}
 	p.print("<" + class.shown())
 	p.contents(o)
+}
+
+// constructed tells which class an object is made of with keyword arguments, as
+// Made is written.
+func (o *object) constructed() (class global, kwargs *mapping, ok bool) {
+	partial, isObject := o.class.(*object)
+	if !isObject || partial.class != (global{"functools", "partial"}) || len(o.args)+len(o.items) > 0 || o.members != nil || o.state != nil {
+		return global{}, nil, false
+	}
+	s, isSequence := partial.state.(*sequence)
+	if !isSequence || len(s.items) != 4 || len(partial.args) != 1 || partial.args[0] != s.items[0] || s.items[3] != nil {
+		return global{}, nil, false
+	}
+	class, isGlobal := asGlobal(s.items[0])
+	args, isArgs := s.items[1].(*sequence)
+	kwargs, isMapping := s.items[2].(*mapping)
+	return class, kwargs, isGlobal && isArgs && isMapping && len(args.items) == 0
 }
 
 // within is what an object in itself is.
@@ -364,6 +387,8 @@ func (p *printer) deque(o *object) bool {
 	return true
 }
 
+var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
 // value writes small immutable values.
 func (p *printer) value(class global, o *object) bool {
 	switch class.path() {
@@ -372,7 +397,7 @@ func (p *printer) value(class global, o *object) bool {
 	case "fractions.Fraction":
 		return p.fraction(o.args)
 	case "uuid.UUID":
-		return p.uuid(o.state)
+		return p.uuid(o)
 	case "zoneinfo.ZoneInfo._unpickle":
 		if len(o.args) == 0 {
 			return false
@@ -424,8 +449,15 @@ func (p *printer) fraction(args []any) bool {
 	return true
 }
 
-func (p *printer) uuid(state any) bool {
-	m, ok := state.(*mapping)
+func (p *printer) uuid(o *object) bool {
+	if len(o.args) == 1 && o.state == nil {
+		digits, ok := o.args[0].(text)
+		if ok = ok && uuidPattern.MatchString(string(digits)); ok {
+			p.print("UUID('" + string(digits) + "')")
+		}
+		return ok
+	}
+	m, ok := o.state.(*mapping)
 	if !ok {
 		return false
 	}

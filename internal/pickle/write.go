@@ -25,8 +25,9 @@ type Dict []Item
 type Item struct{ Key, Value any }
 
 // Append appends the pickle of v to dst. It takes nil, booleans, integers of
-// every Go type, *big.Int, floats, strings, []byte, []any, Tuple, Dict and
-// map[string]any, whose keys it sorts. A string that is not UTF-8, a nesting
+// every Go type, *big.Int, floats, strings, []byte, []any, Tuple, Dict,
+// map[string]any, whose keys it sorts, JSON, Set, Frozenset, Made and Member. A
+// string that is not UTF-8, a nesting
 // deeper than MaxDepth and every other type are refused; dst is then returned
 // as it was.
 func Append(dst []byte, v any) ([]byte, error) {
@@ -60,6 +61,9 @@ func appendValue(dst []byte, v any, depth int) ([]byte, error) {
 	}
 	if out, ok := appendInteger(dst, v); ok {
 		return out, nil
+	}
+	if out, ok, err := appendMade(dst, v, depth); ok {
+		return out, err
 	}
 	return dst, fmt.Errorf("a value of Go's type %T has no pickle here", v)
 }
@@ -148,8 +152,10 @@ func appendDict(dst []byte, items Dict, depth int) ([]byte, error) {
 // hashable reports whether Python takes v as the key of a dict.
 func hashable(v any, depth int) bool {
 	switch v := v.(type) {
-	case []any, Dict, map[string]any:
+	case []any, Dict, map[string]any, Set:
 		return false
+	case JSON:
+		return len(v) > 0 && v[0] != '[' && v[0] != '{'
 	case Tuple:
 		return depth > 0 && !slices.ContainsFunc(v, func(v any) bool { return !hashable(v, depth-1) })
 	}
