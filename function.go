@@ -67,6 +67,7 @@ type Type struct {
 	Doc    string
 	Fields []Parameter // of a record, with what it inherits; of an enumeration its members, whose Default is the value
 	Of     string      // source text of what an alias stands for
+	Class  bool        // of a record: calling it with its fields by name makes a value; else its values are dicts
 }
 
 // TypeKind is what a Type is made of.

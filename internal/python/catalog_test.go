@@ -147,6 +147,7 @@ class Order(Base):
     tags: list[str] = field(default_factory=list)
     uf: Uf = "SP"
     id: str = field(repr=False)
+    done: bool = field(init=False, default=False)
 class Keys(TypedDict, total=False):
     a: Required[int]
     b: str
@@ -154,19 +155,21 @@ if True:
     class Model(pydantic.BaseModel):
         n: int = Field(5, ge=1)
         m: int = Field(..., gt=0)
+        class_: str = Field(alias="kind")
 `)
 	text := func(s string) *string { return &s }
 	want := []distro.Type{
 		{Name: "Uf", Kind: distro.Alias, Of: "Literal['SP', 'RJ']"},
 		{Name: "Cpf", Kind: distro.Alias, Of: "str"},
 		{Name: "Color", Kind: distro.Enumeration, Fields: []distro.Parameter{{Name: "RED", Default: text("'red'")}, {Name: "GREEN", Default: text("1")}}},
-		{Name: "Base", Kind: distro.Record, Fields: []distro.Parameter{{Name: "id", Annotation: "int"}}},
-		{Name: "Order", Kind: distro.Record, Doc: "An order.", Fields: []distro.Parameter{
+		{Name: "Base", Kind: distro.Record, Class: true, Fields: []distro.Parameter{{Name: "id", Annotation: "int"}}},
+		{Name: "Order", Kind: distro.Record, Class: true, Doc: "An order.", Fields: []distro.Parameter{
 			{Name: "id", Annotation: "str"}, {Name: "tags", Annotation: "list[str]", Default: text("[]")}, {Name: "uf", Annotation: "Uf", Default: text("'SP'")},
 		}},
 		{Name: "Keys", Kind: distro.Record, Fields: []distro.Parameter{{Name: "a", Annotation: "Required[int]"}, {Name: "b", Annotation: "str", Default: text("...")}}},
-		{Name: "Model", Kind: distro.Record, Fields: []distro.Parameter{
+		{Name: "Model", Kind: distro.Record, Class: true, Fields: []distro.Parameter{
 			{Name: "n", Annotation: "Annotated[int, Field(5, ge=1)]", Default: text("5")}, {Name: "m", Annotation: "Annotated[int, Field(..., gt=0)]"},
+			{Name: "kind", Annotation: "Annotated[str, Field(alias='kind')]"},
 		}},
 	}
 	if diff := cmp.Diff(want, b.module("types_of").Types); diff != "" {

@@ -214,8 +214,14 @@ def standard_of(call):
     return None
 
 
+def word_of(call, name):
+    """Returns the constant that a call gives a keyword argument, or None."""
+    given = [word.value for word in call.keywords if word.arg == name]
+    return given[0].value if given and isinstance(given[0], ast.Constant) else None
+
+
 def record_fields(node, total):
-    """Yields the fields of a class that is made of annotations."""
+    """Yields the fields of a class that is made of annotations, by the names that making one takes."""
     for part in node.body:
         if not isinstance(part, ast.AnnAssign) or not isinstance(part.target, ast.Name):
             continue
@@ -224,6 +230,11 @@ def record_fields(node, total):
         if name.startswith("_") or kind in ("ClassVar", "KW_ONLY"):
             continue
         if isinstance(part.value, ast.Call) and last_name(part.value) in ("field", "Field", "attrib", "ib"):
+            if word_of(part.value, "init") is False:
+                continue
+            for alias in ("alias", "validation_alias"):
+                given = word_of(part.value, alias)
+                name = given if isinstance(given, str) and given.isidentifier() else name
             standard = standard_of(part.value)
             if last_name(part.value) == "Field":
                 annotation = cut("Annotated[{}, {}]".format(annotation, source(part.value)), MAX_SOURCE)
@@ -255,7 +266,9 @@ def declared(node, known):
     for base in reversed(inherited):
         fields.update((field["Name"], field) for field in base["Fields"])
     fields.update((field["Name"], field) for field in record_fields(node, total))
-    return {"Kind": "RECORD", "Name": node.name, "Doc": doc(node), "Fields": list(fields.values())[:MAX_MEMBERS]}
+    keys = "TypedDict" in bases or any(base["Kind"] == "RECORD" and not base["Class"] for base in inherited)
+    listed = list(fields.values())[:MAX_MEMBERS]
+    return {"Kind": "RECORD", "Name": node.name, "Doc": doc(node), "Fields": listed, "Class": not keys}
 
 
 GENERICS = (

@@ -20,6 +20,12 @@ type node struct {
 	bounds []member // of JSON Schema: minimum and the like
 	note   string   // for people
 	any    []node   // one of which takes the value; nothing else but note is set then
+
+	class   Class    // whose values Python is asked for
+	of      string   // the class by its name, where class does not tell it
+	keys    *node    // of a dict
+	choices []node   // of a union, as they were written
+	members []Member // of an enumeration
 }
 
 // property is a field of an object.
@@ -168,9 +174,24 @@ func union(members []node) node {
 	case 0:
 		return node{}
 	case 1:
-		return all[0]
+		n := all[0]
+		n.class, n.choices = Union, flatChoices(members)
+		return n
 	}
-	return node{any: all}
+	return node{any: all, class: Union, choices: flatChoices(members)}
+}
+
+// flatChoices replaces unions by what they were made of.
+func flatChoices(members []node) []node {
+	var all []node
+	for _, m := range members {
+		if m.class == Union {
+			all = append(all, m.choices...)
+		} else {
+			all = append(all, m)
+		}
+	}
+	return all
 }
 
 // flat replaces unions by their members.

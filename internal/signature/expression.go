@@ -22,12 +22,15 @@ const (
 	kindName      kind = iota // text: dotted
 	kindNumber                // text: as it stands in the source
 	kindText                  // text: the string that is meant
-	kindOther                 // bytes, formatted strings
+	kindBytes                 // text: the bytes that are meant
+	kindOther                 // formatted strings
 	kindCall                  // items: what is called, and the arguments
 	kindKeyword               // text: the name of an argument; items: its value
 	kindList                  // items
 	kindTuple                 // items
 	kindDict                  // items: key, value, key, value
+	kindSet                   // items
+	kindMember                // text: dotted; no syntax of Python, yet how it shows what has no other
 	kindSubscript             // items: what, and what stands in the brackets
 	kindUnion                 // items, with | between
 	kindNegative              // items: one
@@ -174,11 +177,22 @@ func (p *parser) atom() (expression, error) {
 		return expression{kind: kindTuple, items: items}, err
 	case p.take("{"):
 		return p.dictionary()
+	case p.take("<"):
+		return p.member()
 	}
 	if c := p.rest[0]; c == '.' || '0' <= c && c <= '9' {
 		return p.number()
 	}
 	return p.named()
+}
+
+// member reads what stands behind <.
+func (p *parser) member() (expression, error) {
+	e, err := p.named()
+	if err == nil && (e.kind != kindName || !p.take(">")) {
+		err = errSyntax
+	}
+	return expression{kind: kindMember, text: e.text}, err
 }
 
 // named reads a dotted name, or a string with or without a prefix.
@@ -233,18 +247,30 @@ func (p *parser) list(closing string) (items []expression, commas bool, err erro
 	return items, commas, nil
 }
 
+// dictionary reads a dict, or a set: their first elements tell which.
 func (p *parser) dictionary() (expression, error) {
 	d := expression{kind: kindDict}
 	for !p.take("}") {
-		for _, end := range []string{":", ","} {
-			e, err := p.union()
+		e, err := p.union()
+		if err != nil {
+			return d, err
+		}
+		d.items = append(d.items, e)
+		if len(d.items) == 1 && !strings.HasPrefix(p.rest, ":") {
+			d.kind = kindSet
+		}
+		if d.kind == kindDict {
+			if !p.take(":") {
+				return d, errSyntax
+			}
+			value, err := p.union()
 			if err != nil {
 				return d, err
 			}
-			d.items = append(d.items, e)
-			if !p.take(end) && (end == ":" || !strings.HasPrefix(p.rest, "}")) {
-				return d, errSyntax
-			}
+			d.items = append(d.items, value)
+		}
+		if !p.take(",") && !strings.HasPrefix(p.rest, "}") {
+			return d, errSyntax
 		}
 	}
 	return d, nil
@@ -280,6 +306,10 @@ func (p *parser) text(prefix string) (expression, error) {
 		case c == quote:
 			inner := p.rest[1:i]
 			p.skip(p.rest[i+1:])
+			if prefix == "b" {
+				octets, err := unquoteBytes(inner)
+				return expression{kind: kindBytes, text: octets}, err
+			}
 			if prefix != "" && prefix != "u" && prefix != "r" {
 				return expression{kind: kindOther}, nil
 			}

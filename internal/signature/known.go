@@ -35,6 +35,13 @@ const (
 // named is what a name without brackets says.
 func named(dotted string) node {
 	short := known(dotted)
+	n := described(short)
+	n.class, n.of = classOf(short)
+	return n
+}
+
+// described is what a name without brackets says to JSON Schema.
+func described(short string) node {
 	if n, ok := plainNames(short); ok {
 		return n
 	}
@@ -127,7 +134,7 @@ func constants(arguments []expression) node {
 		}
 		n.enum = append(n.enum, value)
 	}
-	n.enum = unique(n.enum)
+	n.enum, n.class = unique(n.enum), Constant
 	return n
 }
 
@@ -209,7 +216,9 @@ func onClock(given []expression) (string, bool) {
 
 // spanned is the seconds of timedelta(hours=1, minutes=30).
 func spanned(given []expression) (string, bool) {
-	units := map[string]int64{"weeks": 7 * 86400, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
+	units := map[string]int64{
+		"weeks": 7 * 86400e6, "days": 86400e6, "hours": 3600e6, "minutes": 60e6, "seconds": 1e6, "milliseconds": 1e3, "microseconds": 1,
+	}
 	total := new(big.Rat)
 	for i, e := range given {
 		unit, value := "", e
@@ -228,7 +237,7 @@ func spanned(given []expression) (string, bool) {
 		}
 		total.Add(total, n.Mul(n, new(big.Rat).SetInt64(units[unit])))
 	}
-	if total.IsInt() {
+	if total.Quo(total, big.NewRat(1e6, 1)); total.IsInt() {
 		return total.Num().String(), true
 	}
 	return strings.TrimRight(total.FloatString(6), "0"), true

@@ -136,6 +136,22 @@ func unquote(inner string, raw bool) (string, error) {
 	return value.String(), nil
 }
 
+// unquoteBytes are the bytes that a source text between quotes means.
+func unquoteBytes(inner string) (string, error) {
+	value, err := unquote(inner, false)
+	if err != nil {
+		return "", err
+	}
+	octets := make([]byte, 0, len(value))
+	for _, r := range value {
+		if r > 0xff {
+			return "", errSyntax
+		}
+		octets = append(octets, byte(r))
+	}
+	return string(octets), nil
+}
+
 // escape reads what stands behind a backslash.
 func escape(s string) (rune, string, error) {
 	if s == "" {

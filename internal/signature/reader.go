@@ -20,8 +20,9 @@ const (
 // module declares.
 type reader struct {
 	types   map[string]distro.Type
-	budget  int // annotations that are still read
-	records int // classes that are being read
+	budget  int  // annotations that are still read
+	records int  // classes that are being read
+	lazy    bool // the fields of classes are left out
 }
 
 func newReader(types []distro.Type) *reader {
@@ -93,23 +94,13 @@ func (r *reader) declared(t distro.Type, depth int) node {
 	case distro.Alias:
 		return r.reading(t.Of, depth)
 	case distro.Enumeration:
-		n := node{}
-		for _, m := range t.Fields {
-			if m.Default == nil {
-				return node{}
-			}
-			value, ok := literal(*m.Default)
-			if !ok {
-				return node{}
-			}
-			if !slices.Contains(n.enum, value) { // else it is another name of a member
-				n.enum, n.names = append(n.enum, value), append(n.names, m.Name)
-			}
-		}
-		return n
+		return enumeration(t)
 	case distro.Record:
-		n := node{types: []string{"object"}}
-		if r.records == maxRecords {
+		n := node{types: []string{"object"}, class: Keys, of: t.Name}
+		if t.Class {
+			n.class = Record
+		}
+		if r.records == maxRecords || r.lazy {
 			return n
 		}
 		r.records++
@@ -124,15 +115,33 @@ func (r *reader) declared(t distro.Type, depth int) node {
 	return node{}
 }
 
+// enumeration is what a class of named values says. One whose values are no
+// literals takes any value.
+func enumeration(t distro.Type) node {
+	n := node{class: Enum, of: t.Name}
+	for _, m := range t.Fields {
+		if m.Default == nil {
+			return node{}
+		}
+		value, ok := literal(*m.Default)
+		if !ok {
+			return node{}
+		}
+		if !slices.Contains(n.enum, value) { // else it is another name of a member
+			n.enum, n.names = append(n.enum, value), append(n.names, m.Name)
+			n.members = append(n.members, Member{m.Name, value})
+		}
+	}
+	return n
+}
+
 func (r *reader) field(p distro.Parameter, depth int) property {
 	f := property{name: p.Name, node: r.reading(p.Annotation, depth), required: p.Default == nil}
 	if p.Default == nil {
 		return f
 	}
 	if value, ok := r.standard(*p.Default); ok {
-		if kind := kindOf(value); !f.node.takes(value, kind) {
-			f.node = union([]node{f.node, {types: []string{kind}}})
-		}
+		f.node = f.node.widened(value)
 		f.standard = value
 	}
 	return f
@@ -172,7 +181,7 @@ func (r *reader) generic(short string, arguments []expression, depth int) node {
 	case short == "Literal":
 		return constants(arguments)
 	case short == "Optional":
-		return union([]node{r.meaning(arguments[0], depth), {types: []string{"null"}}})
+		return union([]node{r.meaning(arguments[0], depth), {types: []string{"null"}, class: Null}})
 	case short == "Union":
 		return union(r.meanings(arguments, depth))
 	case short == "Annotated":
@@ -187,10 +196,12 @@ func (r *reader) generic(short string, arguments []expression, depth int) node {
 		return r.tuple(arguments, depth)
 	case isList(short):
 		items := r.meaning(arguments[0], depth)
-		return node{types: []string{"array"}, items: &items}
+		n := node{types: []string{"array"}, items: &items}
+		n.class, n.of = classOf(short)
+		return n
 	case isDict(short) && len(arguments) == 2:
-		values := r.meaning(arguments[1], depth)
-		return node{types: []string{"object"}, values: &values}
+		keys, values := r.meaning(arguments[0], depth), r.meaning(arguments[1], depth)
+		return node{types: []string{"object"}, values: &values, class: Dict, keys: &keys}
 	}
 	return node{}
 }
@@ -201,13 +212,13 @@ func (r *reader) tuple(arguments []expression, depth int) node {
 	switch {
 	case last.kind == kindEllipsis && len(arguments) == 2:
 		items := r.meaning(arguments[0], depth)
-		return node{types: []string{"array"}, items: &items}
+		return node{types: []string{"array"}, items: &items, class: Tuple}
 	case slices.ContainsFunc(arguments, func(e expression) bool { return e.kind == kindEllipsis || e.kind == kindStarred }):
-		return node{types: []string{"array"}}
+		return node{types: []string{"array"}, class: Tuple}
 	case len(arguments) == 1 && last.kind == kindTuple && len(last.items) == 0:
-		return node{types: []string{"array"}, exact: true}
+		return node{types: []string{"array"}, exact: true, class: Tuple}
 	}
-	return node{types: []string{"array"}, tuple: r.meanings(arguments, depth), exact: true}
+	return node{types: []string{"array"}, tuple: r.meanings(arguments, depth), exact: true, class: Tuple}
 }
 
 // constrained is what conint(ge=1) and its like say.
@@ -215,15 +226,15 @@ func (r *reader) constrained(e expression, depth int) node {
 	var n node
 	switch name := called(e); name {
 	case "conint":
-		n.types = []string{"integer"}
+		n = named("int")
 	case "confloat":
-		n.types = []string{"number"}
+		n = named("float")
 	case "condecimal":
 		n = named("Decimal")
 	case "constr":
-		n.types = []string{"string"}
+		n = named("str")
 	case "conlist", "conset":
-		n.types = []string{"array"}
+		n = named(name[3:])
 		if len(e.items) > 1 && e.items[1].kind != kindKeyword {
 			items := r.meaning(e.items[1], depth)
 			n.items = &items

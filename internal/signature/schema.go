@@ -131,10 +131,7 @@ func (r *reader) describe(p distro.Parameter) object {
 		n.note = strings.TrimPrefix(n.note+"; default: "+*p.Default, "; ")
 		return n.schema()
 	}
-	if kind := kindOf(value); !n.takes(value, kind) {
-		n = union([]node{n, {types: []string{kind}}})
-	}
-	return append(n.schema(), member{"default", json.RawMessage(value)})
+	return append(n.widened(value).schema(), member{"default", json.RawMessage(value)})
 }
 
 // member is a member of a JSON object.
