@@ -104,6 +104,7 @@ func (s *Service) Function(ctx context.Context, module, name string) (distro.Fun
 type target struct {
 	module   string
 	function distro.Function
+	types    []distro.Type // of the module
 }
 
 func (t target) name() string { return t.module + "." + t.function.Name }
@@ -164,7 +165,7 @@ func (s *Service) function(m distro.Module, name string) (target, error) {
 	if err != nil {
 		return target{}, refused(err, "function")
 	}
-	return target{m.Name, f}, nil
+	return target{m.Name, f, m.Types}, nil
 }
 
 func didYouMean(name string, known []string) string {

@@ -103,9 +103,9 @@ func (s *Service) job(ctx context.Context, r Request) (distro.Job, error) {
 	if err != nil {
 		return s.earlier(ctx, r, queue, err)
 	}
-	data, err := payload(t.name(), a)
+	data, err := encode(t, a, r.Typed)
 	if err != nil {
-		return distro.Job{}, err
+		return s.earlier(ctx, r, queue, err)
 	}
 	job := distro.Job{
 		ID: r.ID, Queue: queue, Function: t.name(), Payload: data,

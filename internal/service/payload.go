@@ -15,6 +15,14 @@ const (
 	maxArgument = 1000    // characters of an argument in the text of a call
 )
 
+// encode is the payload of a call.
+func encode(t target, a arguments, typed bool) (distro.Payload, error) {
+	if typed {
+		return newTyping(t).payload(t.name(), a)
+	}
+	return payload(t.name(), a)
+}
+
 // payload is RQ's tuple of a call (function, instance, args, kwargs) as RQ's
 // default serializer writes it, so that every RQ worker runs it. Numbers of any
 // size and text of any kind reach Python as json.loads would have them.
@@ -82,4 +90,20 @@ func showPickle(data []byte) (args, kwargs []byte, call string) {
 // no call.
 func ArgumentLine(p distro.Payload) string {
 	return pickle.Arguments(p.Data, p.Serializer == distro.SerializerJSON)
+}
+
+// EachArgument are the arguments of a pickled call one by one, as Python spells
+// them: the first ones, most of each kind, each cut behind limit characters. It
+// reports false where the payload is no such call of a function, or longer than
+// 1 MiB.
+func EachArgument(p distro.Payload, most, limit int) (positional []string, keywords []pickle.Named, ok bool) {
+	if p.Serializer != distro.SerializerPickle || len(p.Data) > maxShown {
+		return nil, nil, false
+	}
+	view, err := pickle.Call(p.Data)
+	if err != nil || view.Instance != "" {
+		return nil, nil, false
+	}
+	positional, keywords = view.Each(most, limit)
+	return positional, keywords, true
 }

@@ -27,6 +27,7 @@ type Request struct {
 	At       time.Time     // not before; not together with Delay; a moment that passed is now
 	Timeout  time.Duration // of one attempt; distro.Forever; 0: the configured one
 	Retries  *int          // nil: the configured ones
+	Typed    bool          // arguments become the Python values that annotations ask for; else they stay what JSON has
 
 	Trigger string // what makes the job, as distro.Job has it
 	Caller  string // who asks, likewise
@@ -147,6 +148,9 @@ func fingerprint(function, queue string, a arguments, r Request) string {
 	text := fmt.Appendf(nil, "%q %q %q ", function, queue, when)
 	text = jsonscan.AppendCanonical(text, a.args)
 	text = jsonscan.AppendCanonical(text, a.kwargs)
+	if r.Typed {
+		text = append(text, " typed"...)
+	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }

@@ -20,6 +20,7 @@ type RerunRequest struct {
 	Args   []byte // JSON list; nil: as before
 	Kwargs []byte // JSON object; nil: as before
 	Queue  string // empty: as before
+	Typed  bool   // as Request.Typed, of all arguments
 
 	ID     string // of the new job, makes the request repeatable; empty: random
 	Caller string // who asks, as distro.Job has it
@@ -30,8 +31,9 @@ type RerunRequest struct {
 // is copied byte for byte, also one that nobody here can read; its limits go with
 // it, and retries that are spent stay spent. With other arguments the call is
 // held against the catalog as that of a new job is. Of a job that the queue has
-// forgotten history knows the call, if its arguments are plain data and were
-// short enough to be kept whole; such a job gets the configured limits.
+// forgotten history knows the call, if its arguments are plain data, or values
+// that its signature asks for, and were short enough to be kept whole; such a job
+// gets the configured limits.
 func (s *Service) Rerun(ctx context.Context, id string, r RerunRequest) (distro.Job, error) {
 	if r.ID != "" && !distro.ValidID(r.ID) {
 		return distro.Job{}, distro.Invalid("id", "must be 1 to %d letters, digits, - or _", distro.MaxIDLen)
@@ -82,6 +84,9 @@ func (s *Service) again(ctx context.Context, before distro.Job, r RerunRequest) 
 // callAgain is the call of a job with other arguments.
 func (s *Service) callAgain(ctx context.Context, before distro.Job, r RerunRequest) (string, distro.Payload, error) {
 	args, kwargs, method := argumentsOf(before.Payload)
+	if r.Typed && (args == nil || kwargs == nil) {
+		args, kwargs = s.recalled(ctx, before)
+	}
 	if method {
 		return "", distro.Payload{}, distro.Errorf(distro.CodeConflict,
 			"job %.128q calls a method of an object, which is known to Python only: rerun it without other arguments", before.ID)
@@ -105,6 +110,9 @@ func (s *Service) callAgain(ctx context.Context, before distro.Job, r RerunReque
 	if err != nil {
 		return "", distro.Payload{}, err
 	}
+	if before.Payload.Serializer == distro.SerializerJSON && r.Typed {
+		return "", distro.Payload{}, distro.Invalid("typed", "the workers of job %.128q read JSON, which has no such values", before.ID)
+	}
 	if before.Payload.Serializer == distro.SerializerJSON { // as the workers of its queue expect it
 		name, err := json.Marshal(t.name())
 		if err != nil {
@@ -113,8 +121,22 @@ func (s *Service) callAgain(ctx context.Context, before distro.Job, r RerunReque
 		data := fmt.Appendf(nil, `[%s, null, %s, %s]`, name, a.args, a.kwargs)
 		return t.name(), distro.Payload{Serializer: distro.SerializerJSON, Data: data}, nil
 	}
-	data, err := payload(t.name(), a)
+	data, err := encode(t, a, r.Typed)
 	return t.name(), data, err
+}
+
+// recalled are the arguments of a job that has typed values, each nil where they
+// are not known to the last one.
+func (s *Service) recalled(ctx context.Context, before distro.Job) (args, kwargs []byte) {
+	t, err := s.target(ctx, Request{Function: before.Function})
+	if err != nil {
+		return nil, nil // which is refused when the call is checked
+	}
+	known := newTyping(t).recall(before.Payload)
+	if known.Partly {
+		return nil, nil
+	}
+	return known.Args, known.Kwargs
 }
 
 // argumentsOf are the arguments of a payload as JSON, each nil where it is no
@@ -165,25 +187,51 @@ func (s *Service) againOfHistory(ctx context.Context, id string, r RerunRequest,
 		return distro.Job{}, distro.Errorf(distro.CodeConflict,
 			"the queue has forgotten job %.128q, and history does not know what it called: create a new job", id)
 	}
-	args, kwargs := r.Args, r.Kwargs
-	if args == nil || kwargs == nil {
-		knownArgs, knownKwargs, ok := signature.Arguments(e.Arguments, pickle.MaxArgument)
-		if !ok {
-			return distro.Job{}, distro.Invalid("args",
-				"the queue has forgotten job %.128q, and history does not know its arguments exactly: give args and kwargs", id)
-		}
-		if args == nil {
-			args = knownArgs
-		}
-		if kwargs == nil {
-			kwargs = knownKwargs
-		}
+	args, kwargs, typed, err := s.remembered(ctx, id, e, r)
+	if err != nil {
+		return distro.Job{}, err
 	}
 	queue := r.Queue
 	if queue == "" {
 		queue = e.Queue
 	}
-	return s.job(ctx, Request{Function: dottedName(e.Module, e.Function), Args: args, Kwargs: kwargs, Queue: queue})
+	return s.job(ctx, Request{Function: dottedName(e.Module, e.Function), Args: args, Kwargs: kwargs, Queue: queue, Typed: typed})
+}
+
+// remembered are the arguments that a request gives, and else those of an
+// attempt.
+func (s *Service) remembered(ctx context.Context, id string, e distro.Execution, r RerunRequest) (args, kwargs []byte, typed bool, err error) {
+	if r.Args != nil && r.Kwargs != nil {
+		return r.Args, r.Kwargs, r.Typed, nil
+	}
+	args, kwargs, ok := signature.Arguments(e.Arguments, pickle.MaxArgument)
+	typed = r.Typed
+	if !ok && (r.Typed || r.Args == nil && r.Kwargs == nil) {
+		args, kwargs, ok = s.recalledText(ctx, e)
+		typed = true
+	}
+	if !ok {
+		return nil, nil, false, distro.Invalid("args",
+			"the queue has forgotten job %.128q, and history does not know its arguments exactly: give args and kwargs", id)
+	}
+	if r.Args != nil {
+		args = r.Args
+	}
+	if r.Kwargs != nil {
+		kwargs = r.Kwargs
+	}
+	return args, kwargs, typed, nil
+}
+
+// recalledText are the arguments of an attempt that had typed values; ok is
+// false where they are not known to the last one.
+func (s *Service) recalledText(ctx context.Context, e distro.Execution) (args, kwargs []byte, ok bool) {
+	t, err := s.target(ctx, Request{Function: dottedName(e.Module, e.Function)})
+	if err != nil {
+		return nil, nil, false
+	}
+	known := newTyping(t).recallText(e.Arguments)
+	return known.Args, known.Kwargs, known.Args != nil && known.Typed && !known.Partly
 }
 
 // rerunFingerprint is equal for two requests that ask for the same.
