@@ -67,14 +67,16 @@ func (s *Server) rerunJob(w http.ResponseWriter, r *http.Request) {
 func parseRerun(body []byte) (service.RerunRequest, error) {
 	var request service.RerunRequest
 	var f fields
-	for name, value := range f.members(body, 3) {
-		known := name == "args" || name == "kwargs" || name == "queue"
+	for name, value := range f.members(body, 4) {
+		known := name == "args" || name == "kwargs" || name == "queue" || name == "typed"
 		switch {
 		case !known:
-			f.refuse(clip(name), "is unknown; there are args, kwargs and queue")
+			f.refuse(clip(name), "is unknown; there are args, kwargs, queue and typed")
 		case jsonscan.KindOf(value) == jsonscan.Null:
 		case name == "queue":
 			request.Queue = f.text(name, value)
+		case name == "typed":
+			request.Typed = f.want(name, value, jsonscan.Bool) && string(value) == "true"
 		case name == "args" && f.want(name, value, jsonscan.List):
 			request.Args = value
 		case name == "kwargs" && f.want(name, value, jsonscan.Object):
@@ -185,7 +187,7 @@ func (f *fields) batch(name string, list []byte) []service.Request {
 // parseNewJob reads a checked NewJob. Members it does not know are refused: a
 // misspelled one would be a job that runs without it.
 func parseNewJob(body []byte) (service.Request, error) {
-	known := []string{"function", "args", "kwargs", "queue", "id", "delay", "at", "timeout", "retries"}
+	known := []string{"function", "args", "kwargs", "queue", "id", "delay", "at", "timeout", "retries", "typed"}
 	var r service.Request
 	var f fields
 	for name, value := range f.members(body, len(known)) {
@@ -217,6 +219,8 @@ func (f *fields) newJob(r *service.Request, name string, value []byte) {
 		r.Queue = f.text(name, value)
 	case "id":
 		r.ID = f.text(name, value)
+	case "typed":
+		r.Typed = f.want(name, value, jsonscan.Bool) && string(value) == "true"
 	case "delay":
 		r.Delay = f.duration(name, value)
 	case "at":

@@ -425,7 +425,7 @@ func TestAJobIsRunAgain(t *testing.T) {
 		field string
 	}{
 		"[]": {400, "body"}, "x": {400, "body"}, `{"argz":[]}`: {422, "argz"}, `{"args":{}}`: {422, "args"}, `{"kwargs":[]}`: {422, "kwargs"},
-		`{"queue":"none"}`: {422, "queue"}, `{"queue":""}`: {422, "queue"}, `{"queue":1}`: {422, "queue"},
+		`{"typed":1}`: {422, "typed"}, `{"queue":"none"}`: {422, "queue"}, `{"queue":""}`: {422, "queue"}, `{"queue":1}`: {422, "queue"},
 	} {
 		if p := ask[httpapi.Problem](b, want.code, "POST", path, body); p.Field != want.field {
 			t.Errorf("%s: %+v", body, p)

@@ -18,6 +18,7 @@ type NewJob struct {
 	At       *time.Time      `json:"at,omitempty" doc:"moment not to start before; not together with delay"`
 	Timeout  string          `json:"timeout,omitempty" doc:"of one attempt, like 90s or a number of seconds; \"none\" for no limit"`
 	Retries  *int            `json:"retries,omitempty" minimum:"0" maximum:"100" doc:"attempts that may follow a failed one"`
+	Typed    bool            `json:"typed,omitempty" doc:"make of args and kwargs the Python values that the annotations of the function ask for, like date, Decimal, set, Path, members of enumerations and dataclasses, and refuse what does not fit; default: values stay what JSON has"`
 }
 
 // RerunJob is the body of POST /api/v1/jobs/{id}/rerun.
@@ -25,6 +26,7 @@ type RerunJob struct {
 	Args   json.RawMessage `json:"args,omitempty" doc:"positional arguments, a list; default: those of the job"`
 	Kwargs json.RawMessage `json:"kwargs,omitempty" doc:"keyword arguments, an object; default: those of the job"`
 	Queue  string          `json:"queue,omitempty" doc:"default: that of the job"`
+	Typed  bool            `json:"typed,omitempty" doc:"as of a new job, where args or kwargs are given"`
 }
 
 // Job is a job as the API shows it.
