@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"github.com/distro-orchestrator/distro/internal/pickle"
 	"github.com/distro-orchestrator/distro/internal/service"
 )
 
@@ -41,6 +42,12 @@ func viewArguments(k *known) *argumentsView {
 		return v
 	}
 	room := shownCall
+	if args == nil {
+		if positional, keywords, ok := service.EachArgument(k.job.Payload, shownValues+1, shownValue+1); ok {
+			v.spell(positional, keywords, &room)
+			return v
+		}
+	}
 	v.Call = v.fit(call, &room)
 	var list []json.RawMessage
 	if json.Unmarshal(args, &list) == nil {
@@ -49,9 +56,15 @@ func viewArguments(k *known) *argumentsView {
 			v.Positional = append(v.Positional, v.fit(pretty(value), &room))
 		}
 	}
+	v.keywords(kwargs, &room)
+	return v
+}
+
+// keywords shows the members of a JSON object.
+func (v *argumentsView) keywords(kwargs []byte, room *int) {
 	decoder := json.NewDecoder(bytes.NewReader(kwargs))
 	if _, err := decoder.Token(); err != nil {
-		return v
+		return
 	}
 	for decoder.More() { // in the order of the call
 		name, err := decoder.Token()
@@ -63,9 +76,19 @@ func viewArguments(k *known) *argumentsView {
 			v.Cut = true
 			break
 		}
-		v.Keywords = append(v.Keywords, argument{v.fit(fmt.Sprint(name), &room), v.fit(pretty(value), &room)})
+		v.Keywords = append(v.Keywords, argument{v.fit(fmt.Sprint(name), room), v.fit(pretty(value), room)})
 	}
-	return v
+}
+
+// spell shows arguments that JSON does not tell, as Python spells them.
+func (v *argumentsView) spell(positional []string, keywords []pickle.Named, room *int) {
+	v.Cut = len(positional) > shownValues || len(keywords) > shownValues
+	for _, value := range positional[:min(len(positional), shownValues)] {
+		v.Positional = append(v.Positional, v.fit(value, room))
+	}
+	for _, a := range keywords[:min(len(keywords), shownValues)] {
+		v.Keywords = append(v.Keywords, argument{v.fit(a.Name, room), v.fit(a.Value, room)})
+	}
 }
 
 // fit cuts a text for which there is too little room, and takes the room it needs.

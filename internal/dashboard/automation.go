@@ -105,7 +105,7 @@ func (s *Server) automation(r *request) error {
 		}
 		a := newAnswers(r.blank(), r.zone, r.decimal)
 		fm.prefill(a)
-		notice, err := s.prefill(r, fm, a)
+		notice, err := s.prefill(r, &t, fm, a)
 		if err != nil {
 			return err
 		}

@@ -41,7 +41,7 @@ func TestAutomationsInABrowser(t *testing.T) {
 		tab.Click(`button[name="drop"][value="kw.pedido.itens.1"]`)
 		tab.Wait(`document.querySelectorAll(".rows > .row").length === 1`)
 		tab.Click(`.run-form .actions .primary`)
-		tab.Wait(`location.pathname.startsWith("/jobs/") && document.querySelector("table.values pre").textContent.includes("\"preco\": 10.5")`)
+		tab.Wait(`location.pathname.startsWith("/jobs/") && document.querySelector("table.values pre").textContent.includes("preco=Decimal('10.50')")`)
 		tab.Click(`a[href*="?from="]`)
 		tab.Wait(`document.querySelector('[name="kw.pedido.itens.0.sku"]')?.value === "A-1"`)
 	})

@@ -50,7 +50,7 @@ func sample(p *page, name string, turn int) string {
 	case "url":
 		return "https://exemplo.com.br"
 	case "textarea":
-		return []string{"a = 1\nb = 2", "1\n2", "2026-01-31", "10:30"}[turn]
+		return []string{"a = 1\nb = 2", "1\n2", "2026-01-31", "10:30", "12345678-1234-5678-1234-567812345678"}[turn]
 	case "select", "radio":
 		for _, value := range p.all[name] {
 			if value != "" {
@@ -58,7 +58,7 @@ func sample(p *page, name string, turn int) string {
 			}
 		}
 	}
-	return []string{"texto", "1h30", "2026-01-31", "7"}[turn]
+	return []string{"texto", "1h30", "2026-01-31", "7", "12345678-1234-5678-1234-567812345678"}[turn]
 }
 
 // TestFormsOfRealFunctionsAreFilledInWithoutJSON fills in the form of every
@@ -98,7 +98,7 @@ func TestFormsOfRealFunctionsAreFilledInWithoutJSON(t *testing.T) {
 // the last attempt.
 func (b *bundle) fill(address string, p *page) (problem string) {
 	b.t.Helper()
-	for turn := range 4 {
+	for turn := range 5 {
 		var pairs []string
 		for name, kind := range p.kinds {
 			if strings.HasPrefix(name, "opt.") || strings.HasPrefix(name, "null:") || kind == "checkbox" {

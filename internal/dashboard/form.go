@@ -60,7 +60,6 @@ type field struct {
 	typ     string               // as the source annotates it
 	help    string
 	control control
-	arrives string // as what it reaches the function, where that is not the type: a key of texts
 
 	required bool
 	nullable bool
@@ -112,7 +111,6 @@ func newForm(m *distro.Module, f distro.Function) (*form, error) {
 		if said := doc.Parameters[p.Name]; said.Text != "" {
 			fd.help = said.Text
 		}
-		fd.arrives = arrival(p.Annotation, &s, &fd)
 		fm.fields = append(fm.fields, fd)
 	}
 	if !f.Binding() && !slices.ContainsFunc(f.Parameters, func(p distro.Parameter) bool { return p.Kind == distro.VarKeyword }) {
@@ -463,41 +461,4 @@ func longText(standard []byte) bool {
 	}
 	text := jsonscan.Text(standard)
 	return strings.Contains(text, "\n") || len(text) > 80
-}
-
-// arrival says as what a value reaches the function, where the type promises
-// something else: arguments travel as JSON.
-func arrival(annotation string, s *schema, f *field) string {
-	switch f.control {
-	case controlDate, controlMoment, controlTime:
-		return "form.arrives.text"
-	case controlSpan:
-		return "form.arrives.seconds"
-	case controlGroup:
-		if !f.tuple {
-			return "form.arrives.dict"
-		}
-		return "form.arrives.list"
-	case controlLines, controlMany, controlRows:
-		head, _, _ := strings.Cut(annotation, "[")
-		head = strings.ToLower(head[strings.LastIndexByte(head, '.')+1:])
-		if slices.Contains([]string{"set", "frozenset", "tuple", "deque"}, head) {
-			return "form.arrives.list"
-		}
-	case controlChoice:
-		if list, _ := s.alternatives(); len(list) > 0 && len(list[0].names) > 0 {
-			return "form.arrives.value"
-		}
-	}
-	switch f.format {
-	case formatDecimal:
-		return "form.arrives.number"
-	case formatPath:
-		return "form.arrives.path"
-	case formatBytes:
-		return "form.arrives.bytes"
-	case formatSecret, "uuid":
-		return "form.arrives.text"
-	}
-	return ""
 }

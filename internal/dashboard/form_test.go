@@ -1,6 +1,7 @@
 package dashboard_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/service"
 )
 
 // declared are types that a module might declare.
@@ -17,10 +19,10 @@ func declared() []distro.Type {
 	return []distro.Type{
 		{Name: "Color", Kind: distro.Enumeration, Fields: []distro.Parameter{{Name: "RED", Default: text("'red'")}, {Name: "TWO", Default: text("2")}}},
 		{Name: "Uf", Kind: distro.Alias, Of: "Literal['SP', 'RJ', 'MG', 'RS', 'PR', 'null', '']"},
-		{Name: "Place", Kind: distro.Record, Fields: []distro.Parameter{
+		{Name: "Place", Kind: distro.Record, Class: true, Fields: []distro.Parameter{
 			{Name: "street", Annotation: "str"}, {Name: "number", Annotation: "int | None", Default: text("None")},
 		}},
-		{Name: "Client", Kind: distro.Record, Doc: "Who pays.", Fields: []distro.Parameter{
+		{Name: "Client", Kind: distro.Record, Class: true, Doc: "Who pays.", Fields: []distro.Parameter{
 			{Name: "name", Annotation: "str"}, {Name: "active", Annotation: "bool", Default: text("True")}, {Name: "place", Annotation: "Place"},
 		}},
 		{Name: "Keys", Kind: distro.Record, Fields: []distro.Parameter{{Name: "a", Annotation: "int"}, {Name: "b", Annotation: "str", Default: text("...")}}},
@@ -157,9 +159,11 @@ func TestEveryValueComesBackFromItsControlAsItWas(t *testing.T) {
 	}
 }
 
-// sameMoment reports whether a moment came back in the zone of the server.
+// sameMoment reports whether a moment came back in the zone of the server, and
+// with microseconds.
 func sameMoment(annotation, value, kwargs string) bool {
-	return annotation == "datetime" && value == `"2026-01-31T10:00:00-03:00"` && kwargs == `{"a":"2026-01-31T13:00:00+00:00"}`
+	return annotation == "datetime" && (value == `"2026-01-31T10:00:00-03:00"` && kwargs == `{"a":"2026-01-31T13:00:00+00:00"}` ||
+		value == `"2026-01-31T10:00:00.25+00:00"` && kwargs == `{"a":"2026-01-31T10:00:00.250000+00:00"}`)
 }
 
 func TestWhatIsEnteredIsReadAsPeopleMeanIt(t *testing.T) {
@@ -196,6 +200,8 @@ func TestWhatIsEnteredIsReadAsPeopleMeanIt(t *testing.T) {
 		{"int", text("5"), "5", `{}`},
 		{"int", text("LIMIT"), "", `{}`},
 		{"date", nil, "2026-02-30", ``},
+		{"UUID", nil, "12345678", ``},
+		{"UUID", nil, "12345678123456781234567812345678", `{"a":"12345678-1234-5678-1234-567812345678"}`},
 		{"time", nil, "8:5", ``},
 		{"time", nil, "08:05", `{"a":"08:05:00"}`},
 		{"datetime", nil, "2026-01-31T10:00", `{"a":"2026-01-31T10:00:00+00:00"}`},
@@ -423,5 +429,31 @@ func TestHostileFormsAreAnsweredAndMakeNothing(t *testing.T) {
 	}
 	if n := b.jobs(); n != 0 {
 		t.Errorf("%d jobs", n)
+	}
+}
+
+func TestValuesStayPlainJSONWhereThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	b := setup(t, only("set[date]", nil))
+	typed, _, _ := b.ran(b.post(address, "kw.a", "2026-01-31"))
+	if got := service.ArgumentLine(typed.Payload); got != "a={datetime.date(2026, 1, 31)}" {
+		t.Errorf("typed: %s", got)
+	}
+	has(t, b.get("/jobs/"+typed.ID+"?tab=arguments"), "{datetime.date(2026, 1, 31)}")
+	p := readPage(t, b.get(address+"?from="+typed.ID))
+	if got := p.values["opt.plain"]; p.values.Get("kw.a") != "2026-01-31" || len(got) != 1 || got[0] != "" {
+		t.Errorf("filled in again: %v", p.values)
+	}
+	if again, _, _ := b.ran(b.submit(address, p)); !bytes.Equal(again.Payload.Data, typed.Payload.Data) {
+		t.Errorf("run again: %s", service.ArgumentLine(again.Payload))
+	}
+	p = readPage(t, b.get(address+"?opt.plain=true&kw.a=2026-01-31"))
+	plain, _, _ := b.ran(b.submit(address, p))
+	if got := service.ArgumentLine(plain.Payload); got != "a=['2026-01-31']" {
+		t.Errorf("plain: %s", got)
+	}
+	w := b.post(address, "raw", "kw.a", "kw.a", `["2026-01-31", "soon"]`)
+	if got := problems(w.Body.String()); w.Code != http.StatusUnprocessableEntity || !strings.Contains(got, "[1]: must be a date like 2026-10-31") {
+		t.Errorf("%d: %s", w.Code, got)
 	}
 }

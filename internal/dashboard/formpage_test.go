@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,11 +120,16 @@ func (b *bundle) ran(w *httptest.ResponseRecorder) (job distro.Job, args, kwargs
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	list, named, call := service.ShowArguments(job.Payload)
-	if list == nil || named == nil {
-		b.t.Fatalf("the call of %s is no plain JSON: %s", id, call)
+	at := strings.LastIndexByte(job.Function, '.')
+	m, err := b.service.Automation(b.t.Context(), job.Function[:at])
+	if err != nil {
+		b.t.Fatal(err)
 	}
-	return job, string(list), string(named)
+	known := service.Recall(m, m.Functions[slices.IndexFunc(m.Functions, func(f distro.Function) bool { return f.Name == job.Function[at+1:] })], job.Payload)
+	if known.Args == nil || known.Partly {
+		b.t.Fatalf("the call of %s is not known: %s", id, service.ArgumentLine(job.Payload))
+	}
+	return job, string(known.Args), string(known.Kwargs)
 }
 
 var problemText = regexp.MustCompile(`(?s)<div class="problem" role="alert">.*?</div>`)

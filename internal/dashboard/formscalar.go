@@ -32,6 +32,7 @@ var (
 	integerPattern = regexp.MustCompile(`^[+-]?[0-9]{1,1000}$`)
 	numberPattern  = regexp.MustCompile(`^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?$`)
 	spanPart       = regexp.MustCompile(`^([0-9]{1,12}(?:[.,][0-9]{1,9})?)\s*([a-zµ]*)\s*`)
+	uuidPattern    = regexp.MustCompile(`^[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$`)
 	colonSpan      = regexp.MustCompile(`^([0-9]{1,6}):([0-5][0-9])(?::([0-5][0-9]))?$`)
 )
 
@@ -86,6 +87,9 @@ func (a *answers) scalar(f *field, entered string) ([]byte, *problem) {
 
 func plainText(f *field, entered string) ([]byte, *problem) {
 	text := strings.ReplaceAll(entered, "\r\n", "\n")
+	if f.format == "uuid" && !uuidPattern.MatchString(text) {
+		return nil, wrong("uuid")
+	}
 	n := utf8.RuneCountInString(text)
 	if least, ok := f.whole("minLength"); ok && n < least {
 		return nil, wrong("short", least)

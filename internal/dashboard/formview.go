@@ -116,8 +116,7 @@ func (r *reader) viewControl(v *fieldView, f *field, a *answers) {
 	case controlText, controlAny:
 		viewText(v, f)
 	case controlSwitch:
-		list := a.values[f.path]
-		v.On = len(list) > 0 && list[len(list)-1] != "" && list[len(list)-1] != "false"
+		v.On = a.on(f.path)
 	case controlMoment:
 		v.Text = a.local(v.Text)
 	case controlChoice:
@@ -235,8 +234,11 @@ func (r *reader) hints(f *field, v *fieldView) []string {
 	} else if f.nullable && !v.Null && f.control != controlChoice {
 		list = append(list, r.T("form.empty.none"))
 	}
-	if f.arrives != "" {
-		list = append(list, r.T(f.arrives))
+	switch f.format {
+	case formatBytes:
+		list = append(list, r.T("form.hint.bytes"))
+	case formatPath:
+		list = append(list, r.T("form.hint.path"))
 	}
 	return list
 }

@@ -11,10 +11,8 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro"
-	"github.com/distro-orchestrator/distro/internal/pickle"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
-	"github.com/distro-orchestrator/distro/internal/signature"
 )
 
 // runForm is the form that runs a function.
@@ -49,6 +47,7 @@ const (
 	optionDelay   = "opt.delay"
 	optionTimeout = "opt.timeout"
 	optionRetries = "opt.retries"
+	optionPlain   = "opt.plain" // arguments stay what JSON has
 	optionID      = "opt.id"
 )
 
@@ -56,7 +55,7 @@ const (
 // address names.
 func (r *request) blank() url.Values {
 	values := url.Values{}
-	for _, name := range []string{optionQueue, optionAt, optionDelay, optionTimeout, optionRetries} {
+	for _, name := range []string{optionQueue, optionAt, optionDelay, optionTimeout, optionRetries, optionPlain} {
 		if v := r.query(name); v != "" {
 			values.Set(name, v)
 		}
@@ -66,23 +65,31 @@ func (r *request) blank() url.Values {
 
 // prefill enters the arguments of an earlier job, and what the address says.
 // What is masked is never taken from an address: these are kept in many places.
-func (s *Server) prefill(r *request, fm *form, a *answers) (prefillNotice, error) {
+func (s *Server) prefill(r *request, t *target, fm *form, a *answers) (prefillNotice, error) {
 	notice := prefillNotice{from: r.query("from")}
 	if notice.from != "" {
 		k, err := s.look(r, notice.from)
 		if err != nil && distro.ErrorCode(err) != distro.CodeNotFound {
 			return notice, err
 		}
-		args, kwargs, ok := callOf(&k)
-		notice.lost = err != nil || !ok
+		call := callOf(&k, t)
+		notice.lost = err != nil || call.Args == nil
 		if !notice.lost {
-			notice.partly = !fm.enter(a, args, kwargs)
+			notice.partly = !fm.enter(a, call.Args, call.Kwargs) || call.Partly
+			if !call.Typed {
+				a.values.Set(optionPlain, "true")
+			}
 			if k.kept && slices.Contains(s.opts.Service.QueueNames(), k.job.Queue) {
 				a.values.Set(optionQueue, k.job.Queue)
 			}
 		}
 	}
-	asked := r.URL.Query()
+	fm.asked(a, r.URL.Query())
+	return notice, nil
+}
+
+// asked enters what an address says.
+func (fm *form) asked(a *answers, asked url.Values) {
 	for i := range fm.fields {
 		f := &fm.fields[i]
 		if f.control == controlSecret {
@@ -101,7 +108,6 @@ func (s *Server) prefill(r *request, fm *form, a *answers) (prefillNotice, error
 			a.values[name] = asked[name]
 		}
 	}
-	return notice, nil
 }
 
 // inField reports whether a control belongs to the field at a path.
@@ -114,17 +120,15 @@ func inField(name, path string) bool {
 	return false
 }
 
-// callOf are the arguments of a job as JSON, where they are known and plain.
-func callOf(k *known) (args, kwargs []byte, ok bool) {
+// callOf are the arguments of a job as far as they are known.
+func callOf(k *known, t *target) service.Recalled {
 	if k.kept {
-		args, kwargs, _ = service.ShowArguments(k.job.Payload)
-		return args, kwargs, args != nil && kwargs != nil
+		return service.Recall(t.module, t.function, k.job.Payload)
 	}
-	last := k.last()
-	if last == nil {
-		return nil, nil, false
+	if last := k.last(); last != nil {
+		return service.RecallText(t.module, t.function, last.Arguments)
 	}
-	return signature.Arguments(last.Arguments, pickle.MaxArgument)
+	return service.Recalled{}
 }
 
 // enter puts the arguments of a call into the form, and reports whether all of
@@ -319,6 +323,7 @@ const sameFor = 10 * time.Second
 // its field, or returned where it is about none; then there is no job.
 func (s *Server) enqueue(r *request, t *target, fm *form, a *answers) (distro.Job, *formProblem, error) {
 	req := service.Request{Module: t.module.Name, Function: t.function.Name, Trigger: distro.TriggerAPI, Caller: r.caller()}
+	req.Typed = !a.on(optionPlain)
 	req.Args, req.Kwargs = fm.arguments(a)
 	a.options(&req)
 	if len(a.problems) > 0 {
@@ -344,15 +349,39 @@ func (s *Server) enqueue(r *request, t *target, fm *form, a *answers) (distro.Jo
 		return job, nil, err
 	}
 	p := &problem{said: e.Message}
-	switch name, isNamed := strings.CutPrefix(e.Field, "kwargs."); {
-	case isNamed && fm.find(prefix+name) != nil:
-		a.refuse(prefix+name, p)
+	switch path, within := fm.refused(e.Field); {
+	case path != "":
+		if within != "" {
+			p.said = within + ": " + e.Message
+		}
+		a.refuse(path, p)
 	case slices.Contains([]string{"queue", "at", "delay", "timeout", "retries"}, e.Field):
 		a.refuse("opt."+e.Field, p)
 	default:
 		return job, &formProblem{Name: e.Field, Text: e.Message, English: true}, nil
 	}
 	return job, nil, nil
+}
+
+// refused is the path of the field that a refusal of the service is about, and
+// where in it; empty: there is none.
+func (fm *form) refused(name string) (path, within string) {
+	rest, isNamed := strings.CutPrefix(name, "kwargs.")
+	if !isNamed {
+		return "", ""
+	}
+	for at := len(rest); at > 0; at = strings.LastIndexAny(rest[:at], ".[") {
+		if f := fm.find(prefix + rest[:at]); f != nil {
+			return f.path, strings.TrimPrefix(rest[at:], ".")
+		}
+	}
+	return "", ""
+}
+
+// on reports whether a box is checked: it stands behind a hidden control.
+func (a *answers) on(name string) bool {
+	list := a.values[name]
+	return len(list) > 0 && list[len(list)-1] != "" && list[len(list)-1] != "false"
 }
 
 // options reads the options of a form.
@@ -405,7 +434,7 @@ func (s *Server) viewRun(r *request, fm *form, a *answers, notice prefillNotice)
 	}
 	v.Options = s.viewOptions(r, a)
 	for i := range v.Options {
-		v.Opened = v.Opened || v.Options[i].Problem != "" || v.Options[i].Text != "" && v.Options[i].Path != optionQueue
+		v.Opened = v.Opened || v.Options[i].On || v.Options[i].Problem != "" || v.Options[i].Text != "" && v.Options[i].Path != optionQueue
 	}
 	v.collect(v.Fields)
 	v.collect(v.Options)
@@ -441,8 +470,11 @@ func (s *Server) viewOptions(r *request, a *answers) []fieldView {
 	for _, o := range []struct {
 		path    string
 		control control
-	}{{optionAt, controlMoment}, {optionDelay, controlSpan}, {optionTimeout, controlSpan}, {optionRetries, controlInteger}} {
+	}{{optionAt, controlMoment}, {optionDelay, controlSpan}, {optionTimeout, controlSpan}, {optionRetries, controlInteger}, {optionPlain, controlSwitch}} {
 		f := &field{path: o.path, control: o.control}
+		if o.path == optionPlain {
+			f.help = r.T("form.plain.help")
+		}
 		if o.path == optionRetries {
 			f.bounds = map[string]json.Number{"minimum": "0", "maximum": json.Number(strconv.Itoa(service.MaxRetries))}
 		}

@@ -152,7 +152,7 @@ func (b *board) testForm(h hand) {
 	tab.Is(`JSON.parse(document.querySelector(".tab pre.code").textContent).valor`, "1250.75")
 	tab.press(`.tabs a[href*="tab=arguments"]`)
 	tab.Wait(`[...document.querySelectorAll("table.values th")].map((th) => th.textContent).includes("tomador")`)
-	tab.Is(`document.querySelector("table.values").textContent.includes("2026-11-01")`, true)
+	tab.Is(`document.querySelector("table.values").textContent.includes("datetime.date(2026, 11, 1)")`, true)
 	tab.press(`a[href*="?from="]`)
 	tab.Wait(`document.querySelector('[name="kw.tomador"]')?.value === "Padaria São José"`)
 	tab.Problems() // the answer to the form that lacked the day
