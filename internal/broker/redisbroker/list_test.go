@@ -22,12 +22,13 @@ type bundle struct {
 	broker *redisbroker.Broker
 	clock  *brokertest.Clock
 	redis  *redistest.Conn
+	url    string
 }
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	url, clock := server.DB(t), brokertest.NewClock()
-	return &bundle{T: t, broker: open(t, redisbroker.Options{URL: url, Clock: clock}), clock: clock, redis: server.Conn(t, url)}
+	return &bundle{T: t, broker: open(t, redisbroker.Options{URL: url, Clock: clock}), clock: clock, redis: server.Conn(t, url), url: url}
 }
 
 // do runs a command of Redis that must not fail.
