@@ -47,7 +47,7 @@ func newRoot(con *console) *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
-	add(groupServe, newUp(con), newWorker(con), newDashboard(con), newDoctor(con), newVersion(con), newCompletion(con))
+	add(groupServe, newUp(con), newWorker(con), newDashboard(con), newDoctor(con), newImport(con), newVersion(con), newCompletion(con))
 	add(groupJobs, newModules(con), newEnqueue(con), newJobs(con), newJob(con), newLogs(con),
 		newRequeue(con), newCancel(con), newStop(con), newDelete(con))
 	add(groupQueue, newInfo(con), newQueues(con), newWorkers(con), newPause(con), newResume(con), newSuspend(con), newEmpty(con))

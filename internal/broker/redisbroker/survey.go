@@ -128,7 +128,9 @@ func SurveyRedis(ctx context.Context, opts SurveyOptions) (*Survey, error) {
 		return nil, err
 	}
 	defer client.Close()
-	l := &surveyor{b: &Broker{opts: of, client: client, target: where}, survey: &Survey{Where: where.String()}}
+	l := &surveyor{b: &Broker{opts: of, client: client, target: where}, survey: &Survey{
+		Where: where.String(), Queues: []SurveyedQueue{}, Workers: []SurveyedWorker{}, Schedulers: []SurveyedScheduler{},
+	}}
 	for _, step := range []struct {
 		name string
 		do   func(context.Context) error

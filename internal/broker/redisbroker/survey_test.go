@@ -73,10 +73,11 @@ func writes(t *testing.T, c *redistest.Conn, lines []string) []string {
 
 func TestASurveyOfEveryRQReadsAndWritesNothing(t *testing.T) {
 	t.Parallel()
-	// Small hashes are dumped in the order in which they were written.
-	s := redistest.Start(t, redistest.Options{Args: []string{"--hash-max-listpack-value", "1000000", "--hash-max-listpack-entries", "10000"}})
 	for _, version := range []string{"1.13.0", "1.15.1", "2.0", "2.10.0"} {
-		t.Run(version, func(t *testing.T) { //nolint:paralleltest // MONITOR shows one at a time
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			// Small hashes are dumped in the order in which they were written.
+			s := redistest.Start(t, redistest.Options{Args: []string{"--hash-max-listpack-value", "1000000", "--hash-max-listpack-entries", "10000"}})
 			f := readFixture(t, version)
 			rawURL := s.DB(t)
 			c := s.Conn(t, rawURL)
@@ -220,6 +221,14 @@ func TestASurveyNamesWhatIsStrandedAndWhy(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"lost"}, got.Jobs.Lost); diff != "" {
 		t.Errorf("jobs in no list: %s", diff)
+	}
+	for _, action := range []broker.Action{broker.ActionCancel, broker.ActionRequeue} {
+		if errs, err := b.broker.Act(t.Context(), action, got.Jobs.Lost); err != nil || errs[0] != nil {
+			t.Fatalf("%s: %v %v", action, err, errs)
+		}
+	}
+	if last := b.do("LINDEX", "rq:queue:q", "-1"); last != "lost" {
+		t.Errorf("canceled and requeued, it stands in its queue no more than before: the last is %v", last)
 	}
 	reasons := map[string]string{}
 	for _, u := range got.Jobs.Unreadable {

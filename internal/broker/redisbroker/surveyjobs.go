@@ -23,7 +23,7 @@ type SurveyedJobs struct {
 	Sampled     bool                 `json:"sampled"` // there are more than were looked at
 	Long        int                  `json:"long"`    // jobs whose call is too long to be read here
 	Serializers map[string]int       `json:"serializers"`
-	Functions   []SurveyedFunction   `json:"functions"`
+	Functions   []SurveyedFunction   `json:"-"` // the most frequent first
 	Unreadable  []SurveyedUnreadable `json:"unreadable,omitempty"`
 	Writers     []SurveyedWriter     `json:"writers,omitempty"` // by the fields that each RQ writes
 	Lost        []string             `json:"lost,omitempty"`    // queued for more than a minute, and in no list
