@@ -83,7 +83,7 @@ func TestImportSaysWhatIsWrongWithARedis(t *testing.T) {
 		"no password":    {[]string{"-u", "redis://" + locked.Addr()}, nil, 1, "it wants a password"},
 		"wrong password": {[]string{"-u", "redis://:guessguess@" + locked.Addr()}, nil, 1, "it does not take this"},
 		"nobody there":   {[]string{"-u", "redis://127.0.0.1:1"}, nil, 1, "start it, or name another Redis with --redis-url"},
-		"not RQ's":       {[]string{"-u", empty.URL()}, nil, 1, "no queue of RQ was ever used in this database"},
+		"not RQ's":       {[]string{"-u", empty.URL()}, nil, 1, "RQ was never used in this database"},
 		"cluster":        {[]string{"-u", cluster.URL()}, nil, 1, "this is a Redis Cluster"},
 		"no folder":      {[]string{"-u", empty.URL(), "--modules", "/nowhere"}, nil, 2, "--modules: /nowhere: "},
 	} {

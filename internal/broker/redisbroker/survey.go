@@ -31,8 +31,8 @@ const (
 	surveyIDs     = 10   // examples of each kind of trouble
 )
 
-// ErrNoQueues: the database of a survey holds no queue of RQ's.
-var ErrNoQueues = errors.New("no queue of RQ was ever used in this database")
+// ErrNoQueues: the database of a survey holds neither queues nor workers of RQ.
+var ErrNoQueues = errors.New("RQ was never used in this database")
 
 // SurveyOptions say which Redis is looked at.
 type SurveyOptions struct {
@@ -173,7 +173,7 @@ func (l *surveyor) server(ctx context.Context) error {
 	s.Info, s.Version, s.Warnings = info, info.Version, info.Warnings()
 	s.At = l.b.now().Add(info.ClockSkew)
 	answers := l.b.client.DoMulti(ctx, c.Dbsize().Build(), c.Exists().Key(keySuspended).Build(),
-		c.Exists().Key(ownWorkers, ownSeq, ownFeed, ownReader).Build(), c.Exists().Key(keyQueues).Build())
+		c.Exists().Key(ownWorkers, ownSeq, ownFeed, ownReader).Build(), c.Exists().Key(keyQueues, keyWorkers).Build())
 	var counts [4]int64
 	for i, answer := range answers {
 		if counts[i], err = answer.AsInt64(); err != nil {
@@ -206,7 +206,7 @@ func (l *surveyor) explainNone(ctx context.Context) error {
 		if err != nil {
 			continue // it is only a hint
 		}
-		if n, err := client.Do(ctx, client.B().Exists().Key(keyQueues).Build()).AsInt64(); err == nil && n > 0 {
+		if n, err := client.Do(ctx, client.B().Exists().Key(keyQueues, keyWorkers).Build()).AsInt64(); err == nil && n > 0 {
 			others = append(others, number)
 		}
 		client.Close()
@@ -214,7 +214,7 @@ func (l *surveyor) explainNone(ctx context.Context) error {
 	slices.Sort(others)
 	hint := "name the Redis and the database that the workers' --url names"
 	if len(others) > 0 {
-		hint = "queues are in database " + strings.Join(others, ", ") + " of the same server: write that number behind the last / of the URL"
+		hint = "it was in database " + strings.Join(others, ", ") + " of the same server: write that number behind the last / of the URL"
 	}
 	return fmt.Errorf("Redis %s holds %d keys: %w; %s", l.b.target, l.survey.Keys, ErrNoQueues, hint)
 }
