@@ -140,9 +140,10 @@ unit:
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(RACED:%=./%)
 
-# The binary as users run it.
+# The binary as users run it: more at a time than there are processors, since much
+# of it waits.
 e2e: build
-	$(GO) test -count=1 -timeout 30m $(TESTFLAGS) ./internal/e2e/...
+	$(GO) test -count=1 -parallel 4 -timeout 30m $(TESTFLAGS) ./internal/e2e/...
 
 $(LINT):
 	@mkdir -p bin
