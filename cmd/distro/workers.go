@@ -30,9 +30,11 @@ func newWorkers(con *console) *cobra.Command {
 func newWorkersStop(con *console) *cobra.Command {
 	var r remote
 	cmd := &cobra.Command{
-		Use:     "stop WORKER...",
-		Short:   "Let a worker end after the jobs it runs",
-		Long:    "Lets workers end after the jobs they run. Those of a queue on Redis hear it, RQ's own too.",
+		Use:   "stop WORKER...",
+		Short: "Let a worker end after the jobs it runs",
+		Long: "Lets workers end after the jobs they run. Those of a queue on Redis hear it, RQ's own too. One of RQ's\n" +
+			"may lose a job that it takes at that moment: `distro suspend` before, and `distro resume` after it, spare\n" +
+			"that.",
 		Example: "  distro workers stop robot-3",
 		Args:    names(1, -1, "the name of a worker, or several"),
 		RunE: func(cmd *cobra.Command, workers []string) error {
