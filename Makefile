@@ -140,10 +140,9 @@ unit:
 race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $(TESTFLAGS) $(RACED:%=./%)
 
-# The binary as users run it: more at a time than there are processors, since much
-# of it waits.
+# The binary as users run it.
 e2e: build
-	$(GO) test -count=1 -parallel 4 -timeout 30m $(TESTFLAGS) ./internal/e2e/...
+	$(GO) test -count=1 -timeout 30m $(TESTFLAGS) ./internal/e2e/...
 
 $(LINT):
 	@mkdir -p bin
