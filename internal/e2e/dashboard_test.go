@@ -310,7 +310,7 @@ func (b *board) testBulk() {
 	tab.Is(`document.querySelector("[data-bulk-count]").textContent`, "3 selected")
 	tab.Click(`button[value="requeue"]`)
 	tab.Wait(`document.querySelector(".sentence")?.textContent.includes("3 jobs go back to their queues")`)
-	tab.Is(`document.querySelectorAll("main table tbody tr").length`, 3)
+	tab.Wait(`document.querySelectorAll("main table tbody tr").length === 3`)
 	tab.Click("main form.form .primary")
 	tab.Wait(`location.pathname.startsWith("/operations/") && document.querySelector("#operation .badge.done")`)
 	tab.Is(`document.querySelector("#operation .card p").textContent.startsWith("3 of 3")`, true)

@@ -155,9 +155,9 @@ def enqueue_appends(path, *ids):
 def enqueue_killing():
     """Quick jobs, so that the worker takes ahead, one that kills it, and those it took with that one."""
     q = rq.Queue("default", connection=connection)
-    ids = [f"before-{n}" for n in range(50)] + ["kills"] + [f"after-{n}" for n in range(20)]
+    ids = [f"before-{n}" for n in range(20)] + ["kills"] + [f"after-{n}" for n in range(20)]
     prepared = [rq.Queue.prepare_data(jobs.nothing, job_id=i, retry=rq.Retry(max=3)) for i in ids]
-    prepared[50] = rq.Queue.prepare_data(jobs.kills_its_worker, job_id="kills")
+    prepared[20] = rq.Queue.prepare_data(jobs.kills_its_worker, job_id="kills")
     q.enqueue_many(prepared)
 
 
