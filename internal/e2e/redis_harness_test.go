@@ -151,7 +151,7 @@ func (s *site) await(what string, done func() bool) {
 // running waits until a job of jobs.waits runs, and returns its ID.
 func (s *site) running() string {
 	s.t.Helper()
-	answer, ok := s.do("BLPOP", "test:running", "180").([]any)
+	answer, ok := s.do("BLPOP", "test:running", "50").([]any)
 	if !ok {
 		s.t.Fatal("no job runs")
 	}
