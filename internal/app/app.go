@@ -30,6 +30,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/shipping"
 	"github.com/distro-orchestrator/distro/internal/store"
+	"github.com/distro-orchestrator/distro/internal/upload"
 	"github.com/distro-orchestrator/distro/internal/webhook"
 	"github.com/distro-orchestrator/distro/internal/worker"
 )
@@ -62,6 +63,7 @@ type App struct {
 	recorder  *recorder.Recorder
 	sources   *recorder.Sources
 	artifacts *artifact.Store
+	uploads   *upload.Store
 	metrics   *metrics.Metrics
 	webhook   *webhook.Sender // nil without webhook_url
 	draining  atomic.Bool
@@ -109,6 +111,9 @@ func (a *App) open(ctx context.Context) error {
 	queue.Broker = a.metrics.Broker(queue.Broker)
 	a.queue = queue
 	a.artifacts = artifact.New(filepath.Join(cfg.DataDir, python.ArtifactsDir))
+	if a.uploads, err = upload.Open(filepath.Join(cfg.DataDir, "uploads")); err != nil {
+		return err
+	}
 	printed, err := a.openOutput(queue)
 	if err != nil {
 		return err
@@ -140,7 +145,7 @@ func (a *App) open(ctx context.Context) error {
 func (a *App) openScheduler(printed *output.Store) {
 	cfg := a.opts.Config
 	periodic := scheduler.Options{
-		Broker: a.queue, Output: printed, Artifacts: a.artifacts, Clock: broker.SystemClock(),
+		Broker: a.queue, Output: printed, Artifacts: a.artifacts, Uploads: a.uploads, Clock: broker.SystemClock(),
 		Retention: cfg.Retention, MaxOutput: cfg.OutputSize, Logger: a.opts.Logger,
 		History: a.history, Keep: store.Retention{MaxAge: cfg.Retention, MaxRows: cfg.RetentionRows, MaxBytes: cfg.RetentionSize},
 	}
@@ -158,6 +163,7 @@ func (a *App) openAPI(ctx context.Context, catalog *python.Catalog, printed *out
 		Retries: cfg.TaskRetries, RetryInterval: cfg.RetryInterval, JobTimeout: cfg.JobTimeout,
 		ResultTTL: cfg.ResultTTL, MaxArguments: int(cfg.MaxBody), Logger: log,
 		History: a.history, Behind: a.recorder.Behind, Zone: cfg.Timezone, Commit: a.sources.Commit, Artifacts: a.artifacts, Commands: a.queue.commands,
+		Uploads: a.uploads, MaxUpload: cfg.MaxUpload,
 	})
 	if err != nil {
 		return err

@@ -52,6 +52,7 @@ type Config struct {
 	MaxOutput    int64         // bytes of a job
 	MaxArtifacts int64         // bytes of files of an attempt; 0: no limit
 	MaxBody      int64         // bytes of a request
+	MaxUpload    int64         // bytes of the files of a form; 0: none are taken
 
 	Listen          string // HOST:PORT
 	DashboardListen string // HOST:PORT

@@ -68,7 +68,7 @@ func TestNothingSetGivesTheDefaults(t *testing.T) {
 		Queues: []string{"high", "default", "low"}, DataDir: filepath.Join(here, ".distro"), Retention: 30 * 24 * time.Hour,
 		RetentionRows: 10_000_000, RetentionSize: 10 << 30, OutputSize: 20 << 30,
 		Workers: runtime.GOMAXPROCS(0), Isolation: isolation, Python: "auto", KillGrace: 10 * time.Second,
-		JobTimeout: 30 * time.Minute, ResultTTL: 500 * time.Second, MaxOutput: 100 << 20, MaxArtifacts: 1 << 30, MaxBody: 32 << 20,
+		JobTimeout: 30 * time.Minute, ResultTTL: 500 * time.Second, MaxOutput: 100 << 20, MaxArtifacts: 1 << 30, MaxBody: 32 << 20, MaxUpload: 100 << 20,
 		Listen: "127.0.0.1:7000", DashboardListen: "127.0.0.1:9181", Auth: "token", Timezone: located(t, "America/Sao_Paulo"),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(config.Config{}), cmpopts.EquateEmpty(), byName()); diff != "" {
@@ -86,7 +86,7 @@ func TestEveryPartOfAFileIsRead(t *testing.T) {
 		"postgres_url = postgresql+psycopg2://u:p%ss#w@h/db\nredis_url = redis://:pw@h:6379/1\ndata_dir = data\nretention = 1d12h\n"+
 		"retention_rows = 5000\nretention_size = 512M\noutput_size = 2GB\n"+
 		"workers = 0\nisolation = spawn\npython = .venv/bin/python\nkill_grace = 0\ndrain_timeout = 2h10m20s\n"+
-		"job_timeout = none\nresult_ttl = forever\njob_memory = 256M\nmax_output = 4096\nmax_artifacts = 5M\nmax_body = 1 GiB\n"+
+		"job_timeout = none\nresult_ttl = forever\njob_memory = 256M\nmax_output = 4096\nmax_artifacts = 5M\nmax_body = 1 GiB\nmax_upload = 0\n"+
 		"listen = :8000\ndashboard_listen = [::1]:0\nhosts = a.example b.example\ntls_cert = c.pem\ntls_key = /k.pem\n"+
 		"auth = none\nauth_token = "+secret+"\nauth_token_read = "+secret+"-read\ntimezone = Europe/Lisbon\n"+
 		"webhook_url = https://h/x\nwebhook_secret = "+secret+"\nwebhook_allow_private = Yes\nalert_queue_age = 10m\n")

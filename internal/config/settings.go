@@ -75,7 +75,7 @@ func storage() []Setting {
 		value:   path("folder", true, func(c *Config) *string { return &c.DataDir }),
 	}, {
 		Name: "retention", initial: "30d",
-		Meaning: "how long the history, the output and the files of a job are kept; 0 keeps them however old they are",
+		Meaning: "how long the history, the output and the files of a job are kept, those that were uploaded for it included; 0 keeps them however old they are",
 		value:   duration(0, maxDuration, "", func(c *Config) *time.Duration { return &c.Retention }),
 	}, {
 		Name: "retention_rows", initial: "10000000",
@@ -145,6 +145,10 @@ func limits() []Setting {
 		Name: "max_body", initial: "32M",
 		Meaning: "largest body of a request",
 		value:   size(1<<10, 1<<30, false, func(c *Config) *int64 { return &c.MaxBody }),
+	}, {
+		Name: "max_upload", initial: "100M",
+		Meaning: "files that one form of the dashboard may send for parameters that are a `Path`, together; they are kept below `data_dir` until `retention`; 0 takes none",
+		value:   size(1<<10, 1<<40, true, func(c *Config) *int64 { return &c.MaxUpload }),
 	}}
 }
 

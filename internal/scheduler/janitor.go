@@ -80,6 +80,11 @@ func (s *Scheduler) prune(ctx context.Context) {
 				s.opts.Logger.Error("old artifacts cannot be deleted", "reason", err)
 			}
 		}
+		if s.opts.Uploads != nil {
+			if err := s.opts.Uploads.Prune(ctx, s.opts.Clock.Now().Add(-s.opts.Retention)); err != nil {
+				s.opts.Logger.Error("old uploads cannot be deleted", "reason", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -13,14 +13,16 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/store"
+	"github.com/distro-orchestrator/distro/internal/upload"
 )
 
 // Options configure a Scheduler.
 type Options struct {
 	Broker    broker.Broker
-	Output    *output.Store // nil: there is none to prune, nor artifacts
+	Output    *output.Store // nil: there is none to prune, nor artifacts, nor uploads
 	Clock     broker.Clock
 	Artifacts *artifact.Store // files that jobs left; nil: there are none
+	Uploads   *upload.Store   // files that people gave to jobs; nil: there are none
 	Retention time.Duration   // how long these and the output of a job are kept after the last change; 0: for ever
 	MaxOutput int64           // bytes that the output of all jobs may take; 0: no limit
 	History   History         // nil: there is none to trim

@@ -17,6 +17,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/output"
 	"github.com/distro-orchestrator/distro/internal/scheduler"
+	"github.com/distro-orchestrator/distro/internal/upload"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -89,10 +90,12 @@ func (clock) Monotonic() time.Duration { return 0 }
 
 func after(d time.Duration) <-chan time.Time { return time.NewTimer(d).C }
 
-func TestOldArtifactsAreDeleted(t *testing.T) {
+func TestOldArtifactsAndUploadsAreDeleted(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for name, age := range map[string]time.Duration{"old": 2 * time.Hour, "young": time.Minute} {
+	for name, age := range map[string]time.Duration{
+		"artifacts/old": 2 * time.Hour, "artifacts/young": time.Minute, "uploads/old": 2 * time.Hour, "uploads/young": time.Minute,
+	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Join(path, "inner"), 0o700); err != nil {
 			t.Fatal(err)
@@ -106,17 +109,23 @@ func TestOldArtifactsAreDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	uploads, err := upload.Open(filepath.Join(dir, "uploads"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
 		ended <- scheduler.New(scheduler.Options{
-			Broker: &due{sooner: make(chan struct{})}, Output: printed, Artifacts: artifact.New(dir), Clock: clock{}, Retention: time.Hour,
+			Broker: &due{sooner: make(chan struct{})}, Output: printed, Artifacts: artifact.New(filepath.Join(dir, "artifacts")), Uploads: uploads,
+			Clock: clock{}, Retention: time.Hour,
 		}).Run(ctx)
 	}()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for range tick.C {
-		if _, err := os.Stat(filepath.Join(dir, "old")); err != nil {
+		_, artifacts := os.Stat(filepath.Join(dir, "artifacts", "old"))
+		if _, err := os.Stat(filepath.Join(dir, "uploads", "old")); err != nil && artifacts != nil {
 			break
 		}
 	}
@@ -124,8 +133,10 @@ func TestOldArtifactsAreDeleted(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "young", "inner")); err != nil {
-		t.Error(err)
+	for _, kind := range []string{"artifacts", "uploads"} {
+		if _, err := os.Stat(filepath.Join(dir, kind, "young", "inner")); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -38,6 +38,7 @@ type Options struct {
 
 	Commands  Commands         // to single workers; nil: those of this queue hear none
 	Artifacts Artifacts        // files that jobs left; nil: there are none
+	Uploads   Uploads          // files that people give to jobs; nil: none are taken
 	History   History          // what ran; nil: nothing is remembered, and operations end with the process
 	Behind    func() time.Time // since when history lacks what happens; nil: it never does
 	Commit    func() string    // what is checked out in modules_path, empty: nothing; nil: not known
@@ -51,6 +52,7 @@ type Options struct {
 	FailureTTL    time.Duration    // the same for failed and stopped jobs; default a year, as RQ
 	DisableDelete bool             // no job is deleted at anybody's request
 	MaxArguments  int              // bytes of the arguments of one job; default 32 MiB
+	MaxUpload     int64            // bytes of the files of one request; 0: none are taken
 	Now           func() time.Time // default time.Now
 	Logger        *slog.Logger     // hears what operators do; default: none
 }
