@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"syscall"
 
 	"github.com/distro-orchestrator/distro/internal/config"
@@ -20,10 +21,13 @@ import (
 // serves without them, and says so.
 func (a *App) openDashboard(ctx context.Context, interpreter python.Interpreter) error {
 	cfg, log := a.opts.Config, a.opts.Logger
-	var err error
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // then the dashboard does not tell other machines' workers
+	}
 	a.dashboard, err = dashboard.New(dashboard.Options{
 		Service: a.service, Guard: guardOf(cfg, cfg.DashboardListen), Assets: web.Assets(), API: a.api.Inside,
-		Secure: a.tls != nil, Zone: cfg.Timezone, Version: a.opts.Version, Logger: log,
+		Secure: a.tls != nil, Zone: cfg.Timezone, Version: a.opts.Version, Host: host, Logger: log,
 		About: a.about(interpreter),
 	})
 	if err != nil {

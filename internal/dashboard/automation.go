@@ -99,7 +99,7 @@ func (s *Server) automation(r *request) error {
 	}
 	view := r.viewAutomation(&t, r.query("tab"))
 	if view.Tab == "run" && view.Refused == "" {
-		fm, err := newForm(&t.module, t.function)
+		fm, err := s.formOf(&t)
 		if err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ type Options struct {
 	Secure  bool           // it is served by TLS
 	Zone    *time.Location // of times, until a reader chooses another; default UTC
 	Version string
+	Host    string // the name of this machine, as its workers have it; empty: not known
 	About   About
 	Logger  *slog.Logger // default: none
 
@@ -101,7 +102,7 @@ func (s *Server) routes() {
 	s.page("GET /{$}", s.home)
 	s.page("GET /automations", s.automations)
 	s.page("GET /automations/{module}/{function}", s.automation)
-	s.page("POST /automations/{module}/{function}", s.runAutomation)
+	s.mount("POST /automations/{module}/{function}", s.runAutomation) // it reads its form itself: there may be files in it
 	s.page("GET /jobs", s.jobs)
 	s.page("GET /jobs/rows", s.jobRows)
 	s.page("GET /jobs/{id}", s.job)
@@ -142,13 +143,19 @@ func health(w http.ResponseWriter, _ *http.Request) {
 // page mounts a handler of a page or an action. What it returns as an error is
 // shown as a page of its own.
 func (s *Server) page(pattern string, handle func(*request) error) {
+	s.mount(pattern, func(r *request) error {
+		if err := r.readForm(); err != nil {
+			return err
+		}
+		return handle(r)
+	})
+}
+
+// mount is page for a handler that reads the form itself.
+func (s *Server) mount(pattern string, handle func(*request) error) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		req := s.read(w, r)
-		err := req.readForm()
-		if err == nil {
-			err = handle(req)
-		}
-		if err != nil {
+		if err := handle(req); err != nil {
 			s.fail(req, err)
 		}
 	})

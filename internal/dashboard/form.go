@@ -72,6 +72,7 @@ type field struct {
 	fields  []field
 	tuple   bool   // fields are elements
 	element *field // of lines, pairs and rows; of rows its path is to be completed
+	upload  string // a file may be given for it, and becomes what this format says; empty: none may
 	single  bool   // of lines: one line alone is no list
 	keyed   bool   // of rows: each has a key
 }
@@ -91,11 +92,12 @@ const (
 	prefix     = "kw."
 )
 
-// newForm makes the form of a function.
-func newForm(m *distro.Module, f distro.Function) (*form, error) {
+// newForm makes the form of a function; paths says that there is a place for files
+// whose path is the argument.
+func newForm(m *distro.Module, f distro.Function, paths bool) (*form, error) {
 	documented, doc := signature.Documented(f)
 	fm := &form{doc: doc}
-	b := &formBuilder{left: maxFields}
+	b := &formBuilder{left: maxFields, paths: paths}
 	for i, p := range documented.Parameters {
 		s, err := readSchema(signature.Parameter(p, m.Types...))
 		if err != nil {
@@ -122,7 +124,10 @@ func newForm(m *distro.Module, f distro.Function) (*form, error) {
 }
 
 // formBuilder makes fields, so many at most.
-type formBuilder struct{ left int }
+type formBuilder struct {
+	left  int
+	paths bool
+}
 
 func (b *formBuilder) parameter(p distro.Parameter, s schema, source string) field {
 	each := s
@@ -203,7 +208,7 @@ func (b *formBuilder) simple(f *field, s *schema, depth int) {
 	}
 	switch s.kind() {
 	case "string":
-		f.control = textControl(f, s.format)
+		f.control, f.upload = textControl(f, s.format), b.upload(s.format)
 	case "integer":
 		f.control = controlInteger
 	case "number":
@@ -340,7 +345,19 @@ func (b *formBuilder) mixed(f *field, list []schema, depth int) {
 		f.control = controlNumber
 	default:
 		f.control = textControl(f, "")
+		if slices.ContainsFunc(list, func(s schema) bool { return s.format == formatPath }) {
+			f.upload = b.upload(formatPath)
+		}
 	}
+}
+
+// upload is the format of what a file becomes in place of text of a format;
+// empty: none may be given.
+func (b *formBuilder) upload(format string) string {
+	if format == formatBytes || format == formatPath && b.paths {
+		return format
+	}
+	return ""
 }
 
 // mixture is what several types have among them.

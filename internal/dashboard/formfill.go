@@ -48,8 +48,13 @@ func (a *answers) put(f *field, value []byte) {
 
 // clear takes out all that is entered at a path.
 func (a *answers) clear(path string) {
+	for file := range a.files {
+		if file == path || strings.HasPrefix(file, path+".") {
+			delete(a.files, file)
+		}
+	}
 	for name := range a.values {
-		for _, mark := range []string{"", nullMark, countMark, keyMark} {
+		for _, mark := range marks() {
 			rest, ok := strings.CutPrefix(name, mark)
 			if ok && (rest == path || strings.HasPrefix(rest, path+".")) {
 				delete(a.values, name)
@@ -300,8 +305,8 @@ func (a *answers) dropRow(path string, at int) {
 	}
 	moved := func(name string) (string, bool) {
 		mark := ""
-		for _, m := range []string{nullMark, countMark, keyMark} {
-			if strings.HasPrefix(name, m) {
+		for _, m := range marks() {
+			if m != "" && strings.HasPrefix(name, m) {
 				mark = m
 			}
 		}

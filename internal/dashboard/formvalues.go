@@ -25,10 +25,14 @@ type answers struct {
 	zone     *time.Location
 	decimal  string // the decimal sign of the reader
 	problems map[string]*problem
+	files    map[string]filed // by the paths of their fields
+
+	room      room     // for files
+	elsewhere []string // other machines, which cannot read them
 }
 
 func newAnswers(values url.Values, zone *time.Location, decimal string) *answers {
-	return &answers{values: values, zone: zone, decimal: decimal, problems: map[string]*problem{}}
+	return &answers{values: values, zone: zone, decimal: decimal, problems: map[string]*problem{}, files: map[string]filed{}}
 }
 
 const (
@@ -64,7 +68,15 @@ func (a *answers) rows(path string) int {
 }
 
 // alone is a with problems of its own.
-func (a *answers) alone() *answers { return newAnswers(a.values, a.zone, a.decimal) }
+func (a *answers) alone() *answers {
+	within := newAnswers(a.values, a.zone, a.decimal)
+	within.files = a.files
+	return within
+}
+
+// marks begin the names of what belongs to a field: its control, and what stands
+// beside that.
+func marks() []string { return []string{"", nullMark, countMark, keyMark, refMark, lostMark} }
 
 // equalJSON reports whether two values are the same.
 func equalJSON(a, b []byte) bool {
@@ -92,6 +104,9 @@ func (f *field) switched() bool {
 // read returns the value of a field as JSON, and whether there is one: nothing
 // entered is none, and what is wrong is noted.
 func (a *answers) read(f *field) ([]byte, bool) {
+	if file, ok := a.files[f.path]; ok && f.upload != "" {
+		return file.value, true
+	}
 	switch {
 	case a.raw(f.path):
 		return a.readJSON(f)

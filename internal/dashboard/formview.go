@@ -32,6 +32,11 @@ type fieldView struct {
 	Least, Most string
 	Placeholder string
 
+	File bool   // one may be given
+	Ref  string // the ID of one that is kept
+	Kept string // its name and size
+	Lost string // the name of one that is to be chosen again
+
 	Null   bool // there is a switch for None
 	IsNull bool
 	Shaped bool // it can be entered as JSON too
@@ -102,8 +107,9 @@ func (r *reader) viewField(f *field, a *answers) fieldView {
 		v.Control = string(controlJSON)
 	}
 	r.viewControl(&v, f, a)
-	v.Hints = r.hints(f, &v)
-	if v.Problem != "" || v.Help != "" || len(v.Hints) > 0 {
+	r.viewFile(&v, f, a)
+	v.Hints = append(r.hints(f, &v), r.fileHints(f, a)...)
+	if v.Problem != "" || v.Lost != "" || v.Help != "" || len(v.Hints) > 0 {
 		v.About = v.ID + "-about"
 	}
 	return v

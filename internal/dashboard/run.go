@@ -20,6 +20,7 @@ type runForm struct {
 	Fields   []fieldView
 	Problems []formProblem // all of them, for the head of the form
 	Refused  *formProblem  // about no field
+	Files    bool          // it takes some
 	Options  []fieldView
 	Opened   bool // the options are shown
 	ID       string
@@ -227,12 +228,22 @@ func (s *Server) runAutomation(r *request) error {
 	if view.Refused != "" {
 		return s.showAutomation(r, http.StatusConflict, &t, &view)
 	}
-	fm, err := newForm(&t.module, t.function)
+	fm, err := s.formOf(&t)
 	if err != nil {
 		return err
 	}
-	a := newAnswers(r.PostForm, r.zone, r.decimal)
-	if fm.reshape(a, r.PostForm) {
+	a, err := s.receive(r, fm)
+	if err != nil {
+		return err
+	}
+	if reshapes(r.PostForm) {
+		a.hold()
+		fm.reshape(a, r.PostForm)
+		a.files = map[string]filed{} // rows may have moved
+		if err := s.refer(r, fm, a); err != nil {
+			return err
+		}
+		a.hold()
 		view.Form = s.viewRun(r, fm, a, prefillNotice{})
 		return s.showAutomation(r, http.StatusOK, &t, &view)
 	}
@@ -241,6 +252,7 @@ func (s *Server) runAutomation(r *request) error {
 		return err
 	}
 	if refused != nil || len(a.problems) > 0 {
+		a.hold()
 		view.Form = s.viewRun(r, fm, a, prefillNotice{})
 		view.Form.Refused = refused
 		return s.showAutomation(r, http.StatusUnprocessableEntity, &t, &view)
@@ -251,9 +263,13 @@ func (s *Server) runAutomation(r *request) error {
 	return r.seeOther("/jobs/" + url.PathEscape(job.ID))
 }
 
-// reshape changes the form where a button asks for that, and reports whether one
-// did.
-func (fm *form) reshape(a *answers, posted url.Values) bool {
+// reshapes reports whether a button asks for a form that is shaped otherwise.
+func reshapes(posted url.Values) bool {
+	return slices.ContainsFunc([]string{"add", "drop", "as-json", "as-form"}, func(name string) bool { return posted.Get(name) != "" })
+}
+
+// reshape changes the form as a button asks for.
+func (fm *form) reshape(a *answers, posted url.Values) {
 	switch {
 	case posted.Get("add") != "":
 		if f := fm.find(posted.Get("add")); f != nil && f.control == controlRows {
@@ -273,10 +289,7 @@ func (fm *form) reshape(a *answers, posted url.Values) bool {
 		if f := fm.find(posted.Get("as-form")); f != nil {
 			a.asForm(f)
 		}
-	default:
-		return false
 	}
-	return true
 }
 
 // asJSON changes a field to one that takes JSON. What is wrong in it has to be
@@ -425,7 +438,11 @@ func (a *answers) span(name string) time.Duration {
 
 // viewRun is the form with what stands in it.
 func (s *Server) viewRun(r *request, fm *form, a *answers, notice prefillNotice) *runForm {
-	v := &runForm{Fields: r.viewForm(fm, a), From: notice.from, Lost: notice.lost, Partly: notice.partly, ID: a.values.Get(optionID)}
+	a.room = s.room()
+	if takes(fm.fields, formatPath) {
+		a.elsewhere = s.elsewhere(r)
+	}
+	v := &runForm{Files: takes(fm.fields, ""), Fields: r.viewForm(fm, a), From: notice.from, Lost: notice.lost, Partly: notice.partly, ID: a.values.Get(optionID)}
 	if v.ID == "" {
 		v.ID = distro.NewID()
 	}

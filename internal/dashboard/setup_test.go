@@ -22,6 +22,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/store"
+	"github.com/distro-orchestrator/distro/internal/upload"
 )
 
 // catalog lists modules that are written in Go here, and finds functions and
@@ -54,6 +55,12 @@ const (
 	readSecret = "fedcba9876543210"
 )
 
+// Bounds of what jobs are given, in bytes.
+const (
+	maxUpload    = 1 << 20
+	maxArguments = 1 << 20
+)
+
 // clock is the time of every test.
 func clock() time.Time { return time.Date(2026, 11, 24, 15, 0, 0, 0, time.UTC) }
 
@@ -63,6 +70,8 @@ type bundle struct {
 	broker  *sqlitebroker.Broker
 	history *store.Store
 	output  *output.Store
+	uploads *upload.Store
+	kept    string // the folder of uploads
 	service *service.Service
 	pages   *dashboard.Server
 }
@@ -85,9 +94,14 @@ func setup(t *testing.T, modules []distro.Module, change ...func(*dashboard.Opti
 	if b.output, err = output.Open(t.TempDir(), output.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	b.kept = filepath.Join(t.TempDir(), "uploads")
+	if b.uploads, err = upload.Open(b.kept); err != nil {
+		t.Fatal(err)
+	}
 	b.service, err = service.New(service.Options{
 		Broker: b.broker, Catalog: catalog{modules: modules}, Output: b.output, History: b.history,
 		Queues: []string{"high", "default", "low"}, ResultTTL: time.Hour, Now: clock,
+		Uploads: b.uploads, MaxUpload: maxUpload, MaxArguments: maxArguments,
 	})
 	if err != nil {
 		t.Fatal(err)
