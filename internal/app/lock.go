@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,4 +39,8 @@ func lockDir(dir string) (*dirLock, error) {
 	return &dirLock{file}, nil
 }
 
-func (l *dirLock) unlock() error { return l.file.Close() }
+func (l *dirLock) unlock() error {
+	// Closing is not enough where a process that is being started has the file too,
+	// until it runs a program of its own.
+	return errors.Join(letGo(l.file), l.file.Close())
+}

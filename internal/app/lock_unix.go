@@ -11,6 +11,8 @@ func tryLock(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 }
 
+func letGo(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }
+
 // openLock opens what is locked where a folder belongs to one process: the
 // folder itself, which systemd's cleaning of temporary files respects.
 func openLock(dir string) (*os.File, error) {

@@ -14,6 +14,11 @@ func tryLock(file *os.File) error {
 	return windows.LockFileEx(windows.Handle(file.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &at)
 }
 
+func letGo(file *os.File) error {
+	at := windows.Overlapped{OffsetHigh: math.MaxInt32}
+	return windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, &at)
+}
+
 // openLock opens what is locked where a folder belongs to one process. Windows
 // locks no folders.
 func openLock(dir string) (*os.File, error) {

@@ -86,7 +86,8 @@ func (w *watch) heard(event any) {
 func (w *watch) heardNetwork(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
-		if strings.HasPrefix(e.Request.URL, "data:") {
+		// The browser asks for icons when it likes, and does not always tell of their end.
+		if strings.HasPrefix(e.Request.URL, "data:") || strings.HasSuffix(e.Request.URL, "/favicon.ico") {
 			return
 		}
 		w.order = append(w.order, e.RequestID) // again where it was redirected

@@ -59,19 +59,42 @@ func BenchmarkLatency(b *testing.B) {
 	for _, isolation := range []string{"pool", "fork"} {
 		b.Run(isolation, func(b *testing.B) {
 			s := newServer(b, "workers = 2\nisolation = "+isolation+"\n", map[string]string{"noop.py": noop}).start()
-			var took []time.Duration
-			for n := range 330 {
-				begin := time.Now()
-				s.ended(s.enqueue("noop.run", "", ""))
-				if n >= 30 { // the first ones warm caches
-					took = append(took, time.Since(begin))
-				}
-			}
-			b.ReportMetric(percentile(took, 50).Seconds()*1000, "p50-ms")
-			b.ReportMetric(percentile(took, 99).Seconds()*1000, "p99-ms")
-			b.ReportMetric(0, "ns/op")
+			s.reportLatency(b, 300)
 		})
 	}
+}
+
+// BenchmarkEnvironment is BenchmarkLatency with one worker that forks, without an
+// environment and in one that has a package from a wheel.
+func BenchmarkEnvironment(b *testing.B) {
+	for _, setting := range []string{"off", "on"} {
+		b.Run(setting, func(b *testing.B) {
+			s := newServer(b, "environments = "+setting+"\nworkers = 1\n", map[string]string{"noop.py": noop, "requirements.txt": "greetings==1.0\n"})
+			wheels := filepath.Join(s.dir, "wheels")
+			wheel(b, wheels, "greetings", "1.0")
+			begin := time.Now()
+			s.start("env", "-u", "VIRTUAL_ENV", "PIP_NO_INDEX=1", "PIP_FIND_LINKS="+wheels, "UV_NO_INDEX=1", "UV_FIND_LINKS="+wheels)
+			s.ended(s.enqueue("noop.run", "", ""))
+			b.ReportMetric(time.Since(begin).Seconds()*1000, "first-ms")
+			s.reportLatency(b, 100)
+		})
+	}
+}
+
+// reportLatency enqueues jobs that do nothing, each when the one before has ended.
+func (s *server) reportLatency(b *testing.B, jobs int) {
+	b.Helper()
+	var took []time.Duration
+	for n := range jobs + jobs/10 {
+		begin := time.Now()
+		s.ended(s.enqueue("noop.run", "", ""))
+		if n >= jobs/10 { // the first ones warm caches
+			took = append(took, time.Since(begin))
+		}
+	}
+	b.ReportMetric(percentile(took, 50).Seconds()*1000, "p50-ms")
+	b.ReportMetric(percentile(took, 99).Seconds()*1000, "p99-ms")
+	b.ReportMetric(0, "ns/op")
 }
 
 // fdatasync is the median time of a small synced write.

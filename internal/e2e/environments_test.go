@@ -17,7 +17,7 @@ import (
 )
 
 // wheel writes a package of one module into a folder, by hand.
-func wheel(t *testing.T, dir, name, version string) {
+func wheel(t testing.TB, dir, name, version string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
