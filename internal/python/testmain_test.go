@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // findPython is python3 on PATH, with which every test of this package runs.
-func findPython(t *testing.T) python.Interpreter {
+func findPython(t testing.TB) python.Interpreter {
 	t.Helper()
 	found, err := python.FindInterpreter(t.Context(), python.InterpreterOptions{})
 	if err != nil {
