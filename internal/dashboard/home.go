@@ -175,16 +175,9 @@ func (r *reader) sentences(o *service.Overview, workers []distro.Worker) []sente
 	if silent > 0 {
 		list = append(list, sentence{"fail", r.N("home.silent", silent), "/workers"})
 	}
-	for _, q := range o.Queues {
-		late := !q.OldestAt.IsZero() && r.now.Sub(q.OldestAt) > queueLate
-		switch {
-		case q.Jobs[distro.StatusQueued] == 0:
-		case q.Paused:
-			list = append(list, sentence{"wait", r.T("home.paused", q.Name, r.N("jobs.waiting", q.Jobs[distro.StatusQueued])), queueURL(q.Name)})
-		case !served[q.Name]:
-			list = append(list, sentence{"fail", r.T("home.unserved", q.Name, r.N("jobs.waiting", q.Jobs[distro.StatusQueued])), queueURL(q.Name)})
-		case late:
-			list = append(list, sentence{"wait", r.T("home.late", q.Name, r.rough(r.now.Sub(q.OldestAt))), queueURL(q.Name)})
+	for i := range o.Queues {
+		if said, ok := r.queueSentence(&o.Queues[i], served[o.Queues[i].Name]); ok {
+			list = append(list, said)
 		}
 	}
 	if n := o.Ended[distro.ExecutionFailed] + o.Ended[distro.ExecutionLost]; n > 0 {
@@ -203,4 +196,20 @@ func (r *reader) sentences(o *service.Overview, workers []distro.Worker) []sente
 		list = append(list, sentence{"done", r.T("home.fine"), ""})
 	}
 	return list
+}
+
+// queueSentence says what is wrong with a queue where jobs wait.
+func (r *reader) queueSentence(q *distro.QueueInfo, served bool) (sentence, bool) {
+	waiting := q.Jobs[distro.StatusQueued]
+	switch {
+	case waiting == 0:
+		return sentence{}, false
+	case q.Paused:
+		return sentence{"wait", r.T("home.paused", q.Name, r.N("jobs.waiting", waiting)), queueURL(q.Name)}, true
+	case !served:
+		return sentence{"fail", r.T("home.unserved", q.Name, r.N("jobs.waiting", waiting)), queueURL(q.Name)}, true
+	case !q.OldestAt.IsZero() && r.now.Sub(q.OldestAt) > queueLate:
+		return sentence{"wait", r.T("home.late", q.Name, r.rough(r.now.Sub(q.OldestAt))), queueURL(q.Name)}, true
+	}
+	return sentence{}, false
 }

@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/distro-orchestrator/distro"
@@ -41,25 +42,38 @@ func (s *Server) fillNumbered(r *request, view *jobsView, state string) (numbere
 	if view.Rows, err = s.rowsOfPlaces(r, found.Places); err != nil {
 		return true, err
 	}
-	last := (found.Total + limit - 1) / limit
 	address := func(n int) string {
 		return query("/jobs", "q", view.Query, "limit", strconv.Itoa(limit), "order", r.query("order"), "page", strconv.Itoa(n))
 	}
-	for n, shown := 1, 0; n <= last; n++ {
-		if n > 1 && n < last && (n < page-numbersAround || n > page+numbersAround) {
-			if n = page - numbersAround - 1; n < shown+1 {
-				n = last - 1
-			}
+	last := (found.Total + limit - 1) / limit
+	before := 0
+	for _, n := range numbersFor(page, last) {
+		if n > before+1 {
 			view.Numbers = append(view.Numbers, pageNumber{})
-			continue
 		}
-		shown = n
+		before = n
 		view.Numbers = append(view.Numbers, pageNumber{r.number(n), address(n), n == page})
 	}
 	if page < last {
 		view.Next = address(page + 1)
 	}
 	return true, nil
+}
+
+// numbersFor are the pages that a page offers, in their order: the first, the
+// last, and those around it, as far as they are there.
+func numbersFor(page, last int) []int {
+	var list []int
+	for n := max(1, page-numbersAround); n <= min(last, page+numbersAround); n++ {
+		list = append(list, n)
+	}
+	if last > 0 && (len(list) == 0 || list[0] > 1) {
+		list = slices.Insert(list, 0, 1)
+	}
+	if last > 0 && list[len(list)-1] < last {
+		list = append(list, last)
+	}
+	return list
 }
 
 // rowsOfPlaces are the lines of the entries of a list.

@@ -344,8 +344,8 @@ func matchJSON(shown, got string) error {
 }
 
 func sameShape(at string, want, have any) error {
-	const any = "…"
-	if want == any {
+	const whatever = "…"
+	if want == whatever {
 		return nil
 	}
 	if fmt.Sprintf("%T", want) != fmt.Sprintf("%T", have) {
@@ -361,7 +361,7 @@ func sameShape(at string, want, have any) error {
 		}
 	case map[string]interface{}:
 		have := have.(map[string]interface{})
-		_, more := want[any]
+		_, more := want[whatever]
 		for _, name := range slices.Sorted(maps.Keys(have)) {
 			if _, there := want[name]; !there && !more {
 				return fmt.Errorf("the answer has %q in %q, which is not shown", name, at)
@@ -369,7 +369,7 @@ func sameShape(at string, want, have any) error {
 		}
 		for _, name := range slices.Sorted(maps.Keys(want)) {
 			value, there := have[name]
-			if !there && name != any {
+			if !there && name != whatever {
 				return fmt.Errorf("the answer has no %q in %q", name, at)
 			}
 			if err := sameShape(at+"."+name, want[name], value); err != nil {
@@ -378,7 +378,7 @@ func sameShape(at string, want, have any) error {
 		}
 	case []interface{}:
 		have := have.([]interface{})
-		if n := len(want); n > 0 && want[n-1] == any {
+		if n := len(want); n > 0 && want[n-1] == whatever {
 			want, have = want[:n-1], have[:min(n-1, len(have))]
 		}
 		if len(want) != len(have) {

@@ -9,12 +9,12 @@ import (
 // says.
 type JSON []byte
 
-// Set is written as a Python set, Frozenset as a frozenset. Python refuses
-// elements that it cannot hash when it reads the pickle.
-type (
-	Set       []any
-	Frozenset []any
-)
+// Set is written as a Python set, which refuses elements that it cannot hash when
+// the pickle is read.
+type Set []any
+
+// Frozenset is written as a frozenset, of whose elements the same is true.
+type Frozenset []any
 
 // Made is written as the value that calling a class or function makes, when the
 // pickle is read: Module.Name(*Args, **Kwargs). Keyword arguments need

@@ -39,7 +39,12 @@ func lockFile(path string, alone bool) (*fileLock, error) {
 	}
 }
 
-func (l *fileLock) unlock() { l.file.Close() }
+func (l *fileLock) unlock() {
+	// Closing is not enough where a process that is being started has the file too,
+	// until it runs a program of its own.
+	letGo(l.file)
+	l.file.Close()
+}
 
 // remove removes the file of a lock that is held alone, and lets go of it.
 // Where the system does not remove open files, it stays.

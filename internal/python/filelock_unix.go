@@ -24,3 +24,6 @@ func flock(file *os.File, alone bool) error {
 	}
 	return nil
 }
+
+// letGo lets go of the lock of an open file, whoever else has the file open.
+func letGo(file *os.File) { _ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }

@@ -23,3 +23,8 @@ func flock(file *os.File, alone bool) error {
 	}
 	return nil
 }
+
+// letGo lets go of the lock of an open file, whoever else has the file open.
+func letGo(file *os.File) {
+	_ = windows.UnlockFileEx(windows.Handle(file.Fd()), 0, 1, 0, &windows.Overlapped{})
+}

@@ -41,6 +41,17 @@ func operationActions() []broker.Action {
 	return []broker.Action{broker.ActionRequeue, broker.ActionCancel, broker.ActionDelete}
 }
 
+// ways is by how many things it selects.
+func (sel *Selection) ways() int {
+	n := 0
+	for _, given := range []bool{len(sel.IDs) > 0, sel.Queue != "" || sel.Status != "", sel.Query != ""} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
 // checkSelection refuses selections that select by nothing or by two things, and actions
 // that no job of the selection allows.
 func (s *Service) checkSelection(action broker.Action, sel Selection) error {
@@ -52,14 +63,8 @@ func (s *Service) checkSelection(action broker.Action, sel Selection) error {
 			return err
 		}
 	}
-	by := 0
-	for _, given := range []bool{len(sel.IDs) > 0, sel.Queue != "" || sel.Status != "", sel.Query != ""} {
-		if given {
-			by++
-		}
-	}
 	switch {
-	case by != 1:
+	case sel.ways() != 1:
 		return distro.Invalid("ids", "select by ids, by status (and queue), or by query, and by one of them only")
 	case len(sel.IDs) > MaxSelected:
 		return distro.Invalid("ids", "must be at most %d; select more by status or query", MaxSelected)

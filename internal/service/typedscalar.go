@@ -85,13 +85,7 @@ func textOf(t signature.Type, quoted []byte) (v any, ok bool) {
 	case signature.Time:
 		return clock(text)
 	case signature.UUID:
-		digits, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
-		if err != nil || len(digits) != 16 || len(text) != 36 && len(text) != 32 {
-			return nil, false
-		}
-		d := hex.EncodeToString(digits)
-		canonical := strings.Join([]string{d[:8], d[8:12], d[12:16], d[16:20], d[20:]}, "-")
-		return pickle.Made{Module: "uuid", Name: "UUID", Args: pickle.Tuple{canonical}}, true
+		return uuidOf(text)
 	case signature.Path:
 		return pickle.Made{Module: "pathlib", Name: t.Name, Args: pickle.Tuple{text}}, !strings.Contains(text, "\x00")
 	case signature.Secret:
@@ -99,6 +93,17 @@ func textOf(t signature.Type, quoted []byte) (v any, ok bool) {
 	default:
 		return nil, false
 	}
+}
+
+// uuidOf is a UUID, with hyphens or without.
+func uuidOf(text string) (any, bool) {
+	digits, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(digits) != 16 || len(text) != 36 && len(text) != 32 {
+		return nil, false
+	}
+	d := hex.EncodeToString(digits)
+	canonical := strings.Join([]string{d[:8], d[8:12], d[12:16], d[16:20], d[20:]}, "-")
+	return pickle.Made{Module: "uuid", Name: "UUID", Args: pickle.Tuple{canonical}}, true
 }
 
 // octetsOf are the bytes that a text stands for: itself in UTF-8, or what a URL

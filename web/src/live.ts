@@ -120,7 +120,7 @@ export class Live extends HTMLElement {
     if (this.state === "paused" || !this.isConnected) return;
     // What came between two connections, nobody tells. Who tells of changes again can
     // make pages again.
-    if (state === "open" && (this.missed || Date.now() - this.fresh > calm)) {
+    if (state === "open" && this.missed) {
       clearTimeout(this.timer);
       this.timer = undefined;
       this.trouble = 0;

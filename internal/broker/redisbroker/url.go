@@ -1,6 +1,7 @@
 package redisbroker
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -81,26 +82,29 @@ func parseTarget(raw string) (*target, error) {
 	if authority, err = t.takeUser(authority); err != nil {
 		return nil, err
 	}
-	switch scheme {
-	case "redis", "rediss":
-		err = t.server(authority, path)
-	case "unix":
-		err = t.socket(authority, path)
-	case "sentinel", "redis+sentinel", "rediss+sentinel":
-		err = t.sentinels(authority, path)
-	default:
-		if strings.Contains(scheme, "cluster") {
-			return nil, errCluster
-		}
-		return nil, fmt.Errorf("%q: %w", scheme, errNoURL)
-	}
-	if err == nil {
+	if err = t.place(scheme, authority, path); err == nil {
 		err = t.options(query, strings.HasPrefix(scheme, "rediss"))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// place reads where the server is, as the scheme says it.
+func (t *target) place(scheme, authority, path string) error {
+	switch scheme {
+	case "redis", "rediss":
+		return t.server(authority, path)
+	case "unix":
+		return t.socket(authority, path)
+	case "sentinel", "redis+sentinel", "rediss+sentinel":
+		return t.sentinels(authority, path)
+	}
+	if strings.Contains(scheme, "cluster") {
+		return errCluster
+	}
+	return fmt.Errorf("%q: %w", scheme, errNoURL)
 }
 
 // takeUser cuts user name and password off.
@@ -216,9 +220,9 @@ func (t *target) options(query url.Values, secure bool) error {
 		case name == "db":
 			t.db, err = database(value)
 		case name == "username":
-			t.username = firstText(t.username, value)
+			t.username = cmp.Or(t.username, value)
 		case name == "password":
-			t.password = firstText(t.password, value)
+			t.password = cmp.Or(t.password, value)
 		case name == "sentinel_username" && t.master != "":
 			t.sentinelUsername = value
 		case name == "sentinel_password" && t.master != "":
@@ -243,15 +247,6 @@ func (t *target) options(query url.Values, secure bool) error {
 	return nil
 }
 
-// firstText is the first text that is not empty: like redis-py, what stands
-// before the host wins.
-func firstText(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
 // tlsConfig reads redis-py's options of TLS.
 func tlsConfig(query url.Values) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -268,10 +263,7 @@ func tlsConfig(query url.Values) (*tls.Config, error) {
 		case "ssl_check_hostname":
 			name = !slices.Contains([]string{"false", "0", "f", "n", "no"}, strings.ToLower(value))
 		case "ssl_ca_certs":
-			var pem []byte
-			if pem, err = os.ReadFile(value); err == nil && !roots.AppendCertsFromPEM(pem) {
-				err = fmt.Errorf("%s holds no certificate", value)
-			}
+			err = addRoots(roots, value)
 			config.RootCAs = roots
 		case "ssl_ca_data":
 			if !roots.AppendCertsFromPEM([]byte(value)) {
@@ -280,7 +272,7 @@ func tlsConfig(query url.Values) (*tls.Config, error) {
 			config.RootCAs = roots
 		case "ssl_certfile":
 			var own tls.Certificate
-			own, err = tls.LoadX509KeyPair(value, firstText(query.Get("ssl_keyfile"), value))
+			own, err = tls.LoadX509KeyPair(value, cmp.Or(query.Get("ssl_keyfile"), value))
 			config.Certificates = []tls.Certificate{own}
 		case "ssl_keyfile":
 		default:
@@ -294,6 +286,15 @@ func tlsConfig(query url.Values) (*tls.Config, error) {
 		checkChainOnly(config)
 	}
 	return config, nil
+}
+
+// addRoots takes the certificates of a file.
+func addRoots(roots *x509.CertPool, file string) error {
+	pem, err := os.ReadFile(file)
+	if err == nil && !roots.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate", file)
+	}
+	return err
 }
 
 // checkChainOnly takes any server whose certificate the roots vouch for,
