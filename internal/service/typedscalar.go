@@ -23,7 +23,7 @@ const maxNumber = 4300
 var (
 	wholePattern   = regexp.MustCompile(`^-?[0-9]+$`)
 	decimalPattern = regexp.MustCompile(`^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,9})?|Infinity|NaN)$`)
-	spanPattern    = regexp.MustCompile(`^-?[0-9]{1,15}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?$`)
+	spanPattern    = regexp.MustCompile(`^-?[0-9]{1,30}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?$`)
 )
 
 func isWhole(text []byte) bool { return len(text) <= maxNumber && wholePattern.Match(text) }
