@@ -94,7 +94,11 @@ func TestCompactingTakesOutWhatHasNoRecordAndKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	queued, failed := b.fillPlaces(57)
-	for status, all := range map[distro.Status][]string{distro.StatusQueued: queued, distro.StatusFailed: failed} {
+	for _, list := range []struct {
+		status distro.Status
+		all    []string
+	}{{distro.StatusQueued, queued}, {distro.StatusFailed, failed}} { // in this order, as what comes later is queued
+		status, all := list.status, list.all
 		dropped, cursor := 0, ""
 		for {
 			n, next, err := b.broker.Compact(t.Context(), "q", status, cursor, 10)
