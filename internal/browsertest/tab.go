@@ -117,6 +117,16 @@ func (tab *Tab) SetLanguage(tag string) {
 	call(tab, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: tab.browser.userAgent, AcceptLanguage: tag})
 }
 
+// Slow makes the processor as many times slower, and the network as slow as a link
+// of so many bytes a second, on which every answer comes so much later.
+func (tab *Tab) Slow(times float64, bytesPerSecond float64, latency time.Duration) {
+	tab.t.Helper()
+	call(tab, emulation.SetCPUThrottlingRate, emulation.SetCPUThrottlingRateParams{Rate: times})
+	call(tab, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: []*network.Conditions{{
+		Latency: latency.Seconds() * 1000, DownloadThroughput: bytesPerSecond, UploadThroughput: bytesPerSecond,
+	}}})
+}
+
 // SetCookie sets a cookie for an origin.
 func (tab *Tab) SetCookie(origin, name, value string) {
 	tab.t.Helper()

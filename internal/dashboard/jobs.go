@@ -18,6 +18,10 @@ const (
 	jobsOnPage    = 50
 	waitingOnPage = 5 // jobs that wait, above what ran
 	maxRowsAtOnce = 100
+
+	// waitingTime is how long those that wait are looked for: what ran is what the
+	// reader came for.
+	waitingTime = 100 * time.Millisecond
 )
 
 // jobsView is the page of the jobs.
@@ -29,17 +33,18 @@ type jobsView struct {
 	Queues  []string
 	Queue   string // that the search selects; empty: none, or several
 
-	Waiting      []jobRow // some that wait, where the list is of what ran
-	WaitingTotal int
-	Rows         []jobRow
-	Numbers      []pageNumber // where pages have numbers
-	Next         string       // address of the next page
-	First        string       // address of the first page, where this is another
-	Partial      bool         // looking took too long: the next page goes on
-	Found        string       // how many there are, where that is known
-	Actions      []string
-	Filtered     bool
-	Operators    searchHelp
+	Waiting        []jobRow // some that wait, where the list is of what ran
+	WaitingTotal   int      // how many wait, whatever is searched for
+	WaitingPartial bool     // more that wait may match
+	Rows           []jobRow
+	Numbers        []pageNumber // where pages have numbers
+	Next           string       // address of the next page
+	First          string       // address of the first page, where this is another
+	Partial        bool         // looking took too long: the next page goes on
+	Found          string       // how many there are, where that is known
+	Actions        []string
+	Filtered       bool
+	Operators      searchHelp
 
 	behind time.Time // since when history lacks what happens
 }
@@ -94,7 +99,7 @@ func (s *Server) fillJobs(r *request, view *jobsView, state string) error {
 		return err
 	}
 	if waits(state) || !s.full() {
-		page, partial, err := s.opts.Service.Search(r.Context(), view.Query, broker.ListQuery{Cursor: after, Limit: jobsOnPage})
+		page, partial, err := s.opts.Service.Search(r.Context(), view.Query, broker.ListQuery{Cursor: after, Limit: jobsOnPage}, service.SearchTime)
 		if err != nil {
 			return err
 		}
@@ -127,12 +132,13 @@ func (s *Server) fillJobs(r *request, view *jobsView, state string) error {
 	return nil
 }
 
-// fillWaiting adds the jobs that run next.
+// fillWaiting adds some of the jobs that wait.
 func (s *Server) fillWaiting(r *request, view *jobsView) error {
-	page, _, err := s.opts.Service.Search(r.Context(), view.Query, broker.ListQuery{Status: distro.StatusQueued, Limit: waitingOnPage})
+	page, partial, err := s.opts.Service.Search(r.Context(), view.Query, broker.ListQuery{Status: distro.StatusQueued, Limit: waitingOnPage}, waitingTime)
 	if err != nil {
 		return err
 	}
+	view.WaitingPartial = partial
 	view.Waiting, err = s.rowsOfJobs(r, page.Jobs)
 	return err
 }

@@ -282,7 +282,7 @@ type listJobsOutput struct{ Body JobPage }
 func (s *Server) listJobs(ctx context.Context, in *listJobsInput) (*listJobsOutput, error) {
 	page, partial, err := s.opts.Service.Search(ctx, in.Query, broker.ListQuery{
 		Queue: in.Queue, Status: distro.Status(in.Status), Function: in.Function, Cursor: in.Cursor, Limit: in.Limit,
-	})
+	}, service.SearchTime)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (s *Service) CountJobs(ctx context.Context, query string, q broker.ListQuer
 				n++
 			}
 		}
-		if q.Cursor = page.Next; q.Cursor == "" || time.Since(began) > siftFor {
+		if q.Cursor = page.Next; q.Cursor == "" || time.Since(began) > SearchTime {
 			return n, q.Cursor == "", nil
 		}
 	}

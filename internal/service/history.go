@@ -102,7 +102,7 @@ func (s *Service) lookUp(ctx context.Context, expr search.Expr, cursor string, l
 	if err != nil {
 		return store.Page{}, err
 	}
-	found, err := sift(cursor, limit, func(cursor string, limit int) (page[store.Entry], error) {
+	found, err := sift(cursor, limit, SearchTime, func(cursor string, limit int) (page[store.Entry], error) {
 		p, err := s.opts.History.Executions(ctx, store.Query{Filter: filter, Limit: limit, After: cursor})
 		if errors.Is(err, store.ErrInvalid) {
 			return page[store.Entry]{}, distro.Invalid("cursor", "not a cursor of this list, or a search that asks for too much")

@@ -35,15 +35,15 @@ func (s *Service) List(ctx context.Context, q broker.ListQuery) (broker.Page, er
 }
 
 // Search is List of the jobs that a search means, of those that q selects. It
-// gives up looking after some time, and then says that the page is partial: Next
+// gives up looking after within, and then says that the page is partial: Next
 // goes on there.
-func (s *Service) Search(ctx context.Context, query string, q broker.ListQuery) (jobs broker.Page, partial bool, err error) {
+func (s *Service) Search(ctx context.Context, query string, q broker.ListQuery, within time.Duration) (jobs broker.Page, partial bool, err error) {
 	expr, err := s.parse("q", query)
 	if err != nil {
 		return broker.Page{}, false, err
 	}
 	narrow(&q, expr)
-	found, err := sift(q.Cursor, q.Limit, func(cursor string, limit int) (page[distro.Job], error) {
+	found, err := sift(q.Cursor, q.Limit, within, func(cursor string, limit int) (page[distro.Job], error) {
 		q.Cursor, q.Limit = cursor, limit
 		listed, err := s.List(ctx, q)
 		return page[distro.Job]{items: listed.Jobs, next: listed.Next}, err

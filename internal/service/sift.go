@@ -9,14 +9,16 @@ type page[T any] struct {
 	partial bool   // it is shorter than it could be, as it took too long
 }
 
-const (
-	siftFor  = 2 * time.Second // then what was found has to do
-	siftPage = 100             // of a list, at least, where few items match
-)
+// SearchTime is how long a search looks where little matches; then what it found
+// has to do.
+const SearchTime = 2 * time.Second
+
+// siftPage is how much of a list is looked at, at least, where few items match.
+const siftPage = 100
 
 // sift makes a page of limit items that match, of a list whose pages hold others
-// too.
-func sift[T any](cursor string, limit int, list func(cursor string, limit int) (page[T], error), match func([]T) ([]bool, error)) (page[T], error) {
+// too, or of as many as it finds within some time.
+func sift[T any](cursor string, limit int, within time.Duration, list func(cursor string, limit int) (page[T], error), match func([]T) ([]bool, error)) (page[T], error) {
 	var found page[T]
 	began := time.Now()
 	for n := limit; ; {
@@ -41,7 +43,7 @@ func sift[T any](cursor string, limit int, list func(cursor string, limit int) (
 		switch {
 		case cursor == "" || p.partial || len(found.items) >= limit:
 			return found, nil
-		case time.Since(began) > siftFor:
+		case time.Since(began) > within:
 			found.partial = true
 			return found, nil
 		}
