@@ -53,6 +53,7 @@ type failingView struct {
 	ID       string // of the newest job that failed
 	Last     moment
 	URL      string // of all that failed
+	Query    string // that finds them
 }
 
 // windows are the times that can be looked at, with the length of a bar of the
@@ -148,7 +149,8 @@ func (r *reader) viewFailing(f *service.Failing, since string) failingView {
 	if f.Last.Failure != nil {
 		v.Error = cut(errorLine(f.Last.Failure), shownError)
 	}
-	v.URL = query("/jobs", "q", r.withState(r.T("search.function")+":"+quoted(f.Function)+" "+since, "failed"))
+	v.Query = r.withState(r.T("search.function")+":"+quoted(f.Function)+" "+since, "failed")
+	v.URL = query("/jobs", "q", v.Query)
 	return v
 }
 

@@ -325,6 +325,11 @@ func (b *board) testBulk() {
 	tab.Click(`.bulk-all input`)
 	tab.Click(`button[value="requeue"]`)
 	tab.Wait(`document.querySelector(".sentence code")`)
+	// The same is two clicks from Home.
+	tab.Go(b.pages + "/")
+	tab.Wait(isLive)
+	tab.Click(`button[aria-label="Requeue all failed jobs of lote.fails…"]`)
+	tab.Wait(`document.querySelector(".sentence code")`)
 	tab.Click("main form.form .primary")
 	tab.Wait(`location.pathname.startsWith("/operations/") && document.querySelector("#operation .badge.done")`)
 	for _, id := range ids {
