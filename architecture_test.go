@@ -24,7 +24,7 @@ func rows() map[string]int {
 		"internal/pickle": 1, "internal/search": 1, "internal/service/jsonscan": 1, "internal/signature": 1, "internal/sqldb": 1,
 		"internal/upload":             1,
 		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2,
-		"internal/store": 2, "internal/webhook": 2,
+		"internal/form": 2, "internal/store": 2, "internal/webhook": 2,
 		"internal/recorder": 3, "internal/scheduler": 3, "internal/service": 3, "internal/shipping": 3, "internal/worker": 3,
 		"internal/dashboard": 4, "internal/httpapi": 4, "web": 4,
 		"internal/app": 5,

@@ -103,9 +103,8 @@ func (s *Server) automation(r *request) error {
 		if err != nil {
 			return err
 		}
-		a := newAnswers(r.blank(), r.zone, r.decimal)
-		fm.prefill(a)
-		notice, err := s.prefill(r, &t, fm, a)
+		a := fm.Blank(r.URL.Query(), r.form())
+		notice, err := s.prefill(r, &t, a)
 		if err != nil {
 			return err
 		}

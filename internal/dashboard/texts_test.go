@@ -58,7 +58,7 @@ func spoken(t *testing.T) (keys, beginnings map[string]bool) {
 			beginnings[text] = true
 		}
 	}
-	for _, name := range glob(t, "*.go") {
+	for _, name := range append(glob(t, "*.go"), glob(t, "../form/*.go")...) {
 		if strings.HasSuffix(name, "_test.go") {
 			continue
 		}

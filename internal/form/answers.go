@@ -1,4 +1,4 @@
-package dashboard
+package form
 
 import (
 	"bytes"
@@ -6,33 +6,94 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/distro-orchestrator/distro"
-	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
 )
 
-// answers are what was entered into a form, or what stands in it before: by the
-// names of its controls.
-//
-// Beside the controls there are: raw, the paths of fields that are entered as
-// JSON; null:PATH, whose presence makes an empty field None; n:PATH, how many rows
-// there are; key:PATH, the key of a row.
-type answers struct {
+// Answers are what was entered into a form, or what stands in it before, with
+// what is wrong about it. They belong to one request.
+type Answers struct {
+	form     *Form
+	reader   Reader
 	values   url.Values
-	zone     *time.Location
-	decimal  string // the decimal sign of the reader
 	problems map[string]*problem
-	files    map[string]filed // by the paths of their fields
+	files    map[string]File // by the paths of their fields
 
-	room      room     // for files
-	elsewhere []string // other machines, which cannot read them
+	elsewhere []string // other machines, which cannot read what is kept here
 }
 
-func newAnswers(values url.Values, zone *time.Location, decimal string) *answers {
-	return &answers{values: values, zone: zone, decimal: decimal, problems: map[string]*problem{}, files: map[string]filed{}}
+// Answers are what a reader sent: values are kept, and changed. A file is given
+// apart, and what no browser sends of a form is dropped.
+func (fm *Form) Answers(values url.Values, reader Reader) *Answers {
+	for name := range values {
+		if neverSent(name) {
+			delete(values, name)
+		}
+	}
+	return &Answers{form: fm, reader: reader, values: values, problems: map[string]*problem{}, files: map[string]File{}}
+}
+
+// Blank are the answers of a form that nobody filled in: defaults, and the options
+// of the job that an address asks for.
+func (fm *Form) Blank(asked url.Values, reader Reader) *Answers {
+	a := fm.Answers(url.Values{}, reader)
+	for _, name := range options() {
+		if v := asked.Get(name); v != "" {
+			a.values.Set(name, v)
+		}
+	}
+	for i := range fm.fields {
+		a.put(&fm.fields[i], fm.fields[i].standard)
+	}
+	return a
+}
+
+// Get is what was entered into a control, or sent by a button; empty: nothing.
+func (a *Answers) Get(name string) string { return a.values.Get(name) }
+
+// Set enters a text into a control.
+func (a *Answers) Set(name, text string) { a.values.Set(name, text) }
+
+// Add enters what another part of a request holds for a control.
+func (a *Answers) Add(name, text string) {
+	if !neverSent(name) {
+		a.values.Add(name, text)
+	}
+}
+
+// Valid reports whether nothing is wrong, as far as was looked.
+func (a *Answers) Valid() bool { return len(a.problems) == 0 }
+
+// Refuse notes what is wrong with the field, or the option, at a path: a text
+// form.problem.KEY. What was noted first stays.
+func (a *Answers) Refuse(path, key string, args ...any) { a.refuse(path, wrong(key, args...)) }
+
+// RefuseArgument notes what the service says, in English, of an argument,
+// kwargs.NAME.MEMBER[0], or of an option, like queue. It reports whether there is
+// such a field.
+func (a *Answers) RefuseArgument(name, said string) bool {
+	if slices.Contains(options(), optionPrefix+name) {
+		a.refuse(optionPrefix+name, &problem{said: said})
+		return true
+	}
+	rest, isNamed := strings.CutPrefix(name, "kwargs.")
+	if !isNamed {
+		return false
+	}
+	for at := len(rest); at > 0; at = strings.LastIndexAny(rest[:at], ".[") {
+		f := a.form.find(prefix + rest[:at])
+		if f == nil {
+			continue
+		}
+		if within := strings.TrimPrefix(rest[at:], "."); within != "" {
+			said = within + ": " + said
+		}
+		a.refuse(f.path, &problem{said: said})
+		return true
+	}
+	return false
 }
 
 const (
@@ -43,9 +104,9 @@ const (
 	maxRows   = 100
 )
 
-func (a *answers) raw(path string) bool { return slices.Contains(a.values[rawName], path) }
+func (a *Answers) raw(path string) bool { return slices.Contains(a.values[rawName], path) }
 
-func (a *answers) setRaw(path string, on bool) {
+func (a *Answers) setRaw(path string, on bool) {
 	kept := slices.DeleteFunc(slices.Clone(a.values[rawName]), func(p string) bool { return p == path || strings.HasPrefix(p, path+".") })
 	if on {
 		kept = append(kept, path)
@@ -53,25 +114,23 @@ func (a *answers) setRaw(path string, on bool) {
 	a.values[rawName] = kept
 }
 
-func (a *answers) null(path string) bool { return a.values.Get(nullMark+path) != "" }
+func (a *Answers) null(path string) bool { return a.values.Get(nullMark+path) != "" }
 
-func (a *answers) refuse(path string, p *problem) {
+func (a *Answers) refuse(path string, p *problem) {
 	if _, known := a.problems[path]; !known {
 		a.problems[path] = p
 	}
 }
 
 // rows is how many rows a field has.
-func (a *answers) rows(path string) int {
+func (a *Answers) rows(path string) int {
 	n, _ := strconv.Atoi(a.values.Get(countMark + path)) // else none
 	return min(max(n, 0), maxRows)
 }
 
 // alone is a with problems of its own.
-func (a *answers) alone() *answers {
-	within := newAnswers(a.values, a.zone, a.decimal)
-	within.files = a.files
-	return within
+func (a *Answers) alone() *Answers {
+	return &Answers{form: a.form, reader: a.reader, values: a.values, problems: map[string]*problem{}, files: a.files}
 }
 
 // marks begin the names of what belongs to a field: its control, and what stands
@@ -103,7 +162,7 @@ func (f *field) switched() bool {
 
 // read returns the value of a field as JSON, and whether there is one: nothing
 // entered is none, and what is wrong is noted.
-func (a *answers) read(f *field) ([]byte, bool) {
+func (a *Answers) read(f *field) ([]byte, bool) {
 	if file, ok := a.files[f.path]; ok && f.upload != "" {
 		return file.value, true
 	}
@@ -133,7 +192,7 @@ func (a *answers) read(f *field) ([]byte, bool) {
 }
 
 // readOne reads what was entered into a single control.
-func (a *answers) readOne(f *field, entered string) ([]byte, bool) {
+func (a *Answers) readOne(f *field, entered string) ([]byte, bool) {
 	blank := strings.TrimSpace(entered) == ""
 	switch f.control {
 	case controlText, controlLong, controlSecret: // blanks are text
@@ -159,7 +218,7 @@ func (a *answers) readOne(f *field, entered string) ([]byte, bool) {
 
 // nothing is the value of a field into which nothing was entered; there says
 // that the form had it.
-func (a *answers) nothing(f *field, there bool) ([]byte, bool) {
+func (a *Answers) nothing(f *field, there bool) ([]byte, bool) {
 	switched := f.switched()
 	none := there && f.nullable && f.control != controlChoice
 	if switched {
@@ -197,13 +256,13 @@ func (f *field) blank() ([]byte, bool) {
 	return nil, false
 }
 
-func (a *answers) readJSON(f *field) ([]byte, bool) {
+func (a *Answers) readJSON(f *field) ([]byte, bool) {
 	entered, there := a.values[f.path]
 	text := strings.TrimSpace(strings.Join(entered, "\n"))
 	if text == "" {
 		return a.nothing(f, there)
 	}
-	if err := jsonscan.Check([]byte(text), service.MaxDepth); err != nil {
+	if err := jsonscan.Check([]byte(text), a.form.opts.Depth); err != nil {
 		a.refuse(f.path, wrong("json", err.Error()))
 		return nil, false
 	}
@@ -211,7 +270,7 @@ func (a *answers) readJSON(f *field) ([]byte, bool) {
 }
 
 // readLines reads a list, an element in each line. Lines without text are none.
-func (a *answers) readLines(f *field, entered string) ([]byte, bool) {
+func (a *Answers) readLines(f *field, entered string) ([]byte, bool) {
 	var elements [][]byte
 	for i, line := range slices.Collect(strings.Lines(entered)) {
 		line = strings.TrimRight(line, "\r\n")
@@ -236,7 +295,7 @@ func (a *answers) readLines(f *field, entered string) ([]byte, bool) {
 }
 
 // listed is a list, held against its bounds.
-func (a *answers) listed(f *field, elements [][]byte) ([]byte, bool) {
+func (a *Answers) listed(f *field, elements [][]byte) ([]byte, bool) {
 	if least, ok := f.whole("minItems"); ok && len(elements) < least {
 		a.refuse(f.path, wrong("few", least))
 		return nil, false
@@ -254,7 +313,7 @@ func joined(opening byte, parts [][]byte, closing byte) []byte {
 }
 
 // readPairs reads a dict, key = value in each line.
-func (a *answers) readPairs(f *field, entered string) ([]byte, bool) {
+func (a *Answers) readPairs(f *field, entered string) ([]byte, bool) {
 	var members [][]byte
 	seen := map[string]bool{}
 	for i, line := range slices.Collect(strings.Lines(entered)) {
@@ -296,7 +355,7 @@ func memberOf(key string, value []byte) []byte {
 }
 
 // readMany reads which of a few were chosen.
-func (a *answers) readMany(f *field) ([]byte, bool) {
+func (a *Answers) readMany(f *field) ([]byte, bool) {
 	list, there := a.values[f.path]
 	var elements [][]byte
 	for _, c := range f.options {
@@ -312,7 +371,7 @@ func (a *answers) readMany(f *field) ([]byte, bool) {
 
 // readGroup reads fields as one value. One that may be left out is, where
 // nothing was entered into any of its fields.
-func (a *answers) readGroup(f *field) ([]byte, bool) {
+func (a *Answers) readGroup(f *field) ([]byte, bool) {
 	if f.nullable && a.null(f.path) {
 		return []byte("null"), true
 	}
@@ -344,7 +403,7 @@ func (a *answers) readGroup(f *field) ([]byte, bool) {
 }
 
 // refuseAll takes over the problems of a part, and reports whether it has any.
-func (a *answers) refuseAll(within *answers) bool {
+func (a *Answers) refuseAll(within *Answers) bool {
 	for path, p := range within.problems {
 		a.refuse(path, p)
 	}
@@ -353,7 +412,7 @@ func (a *answers) refuseAll(within *answers) bool {
 
 // entered reports whether somebody entered something into a field, or into one
 // within it, be it right or wrong.
-func (a *answers) entered(f *field) bool {
+func (a *Answers) entered(f *field) bool {
 	within := a.alone()
 	value, given := within.read(f)
 	switch {
@@ -407,7 +466,7 @@ func (f *field) moved(from, to string) *field {
 
 // readRows reads a list, or a dict, whose elements need more than a line. Rows
 // without anything in them are none.
-func (a *answers) readRows(f *field) ([]byte, bool) {
+func (a *Answers) readRows(f *field) ([]byte, bool) {
 	if _, there := a.values[countMark+f.path]; !there {
 		return a.nothing(f, false)
 	}
@@ -431,7 +490,7 @@ func (a *answers) readRows(f *field) ([]byte, bool) {
 }
 
 // readRow reads a row as an element, or as a member with its key.
-func (a *answers) readRow(f *field, i int, seen map[string]bool) ([]byte, bool) {
+func (a *Answers) readRow(f *field, i int, seen map[string]bool) ([]byte, bool) {
 	row := f.rowField(i)
 	key := strings.TrimSpace(a.values.Get(keyMark + row.path))
 	row.required = key != ""
@@ -451,10 +510,11 @@ func (a *answers) readRow(f *field, i int, seen map[string]bool) ([]byte, bool) 
 	return nil, false
 }
 
-// arguments reads the whole form: what a call gets by position, and by name.
-// What is wrong is noted. An argument that is what the function takes anyway is
-// left out.
-func (fm *form) arguments(a *answers) (args, kwargs []byte) {
+// Arguments reads the whole form: what a call gets by position, a JSON list, and by
+// name, a JSON object. What is wrong is noted. An argument that is what the
+// function takes anyway is left out.
+func (a *Answers) Arguments() (args, kwargs []byte) {
+	fm := a.form
 	given := make([][]byte, len(fm.fields))
 	byPosition := false // what has a name too, as *args stand behind it
 	for i := range fm.fields {
@@ -474,7 +534,7 @@ func empty(value []byte) bool { return slices.Contains([]string{"[]", "{}", "nul
 
 // positionals are the arguments without names. One that was left out and has
 // others behind it takes its default.
-func (fm *form) positionals(a *answers, given [][]byte, byPosition bool) [][]byte {
+func (fm *Form) positionals(a *Answers, given [][]byte, byPosition bool) [][]byte {
 	var list [][]byte
 	var missing []*field
 	for i := range fm.fields {
@@ -504,7 +564,7 @@ func (fm *form) positionals(a *answers, given [][]byte, byPosition bool) [][]byt
 }
 
 // behind notes fields that cannot be left out, as something stands behind them.
-func (a *answers) behind(missing []*field) {
+func (a *Answers) behind(missing []*field) {
 	for _, f := range missing {
 		if f.standard == nil {
 			a.refuse(f.path, wrong("required"))
@@ -512,7 +572,7 @@ func (a *answers) behind(missing []*field) {
 	}
 }
 
-func (fm *form) keywords(a *answers, given [][]byte, byPosition bool) [][]byte {
+func (fm *Form) keywords(a *Answers, given [][]byte, byPosition bool) [][]byte {
 	var members [][]byte
 	names := map[string]bool{}
 	for i := range fm.fields {

@@ -1,4 +1,4 @@
-package dashboard
+package form
 
 import (
 	"slices"
@@ -6,10 +6,28 @@ import (
 	"strings"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/signature"
 )
 
-// fieldView is a field as a template shows it.
-type fieldView struct {
+// View is a form as a template shows it.
+type View struct {
+	Fields   []FieldView // of the parameters
+	Options  []FieldView // of the job
+	Opened   bool        // one of the options is not what it is by itself
+	Files    bool        // a file may be given
+	Problems []Problem   // all of them, in the order of the fields
+}
+
+// Problem is what is wrong with a field.
+type Problem struct {
+	ID      string // of the field's control
+	Name    string
+	Text    string
+	English bool // Text is, whatever the reader's language
+}
+
+// FieldView is a field as a template shows it.
+type FieldView struct {
 	ID      string
 	Path    string
 	Name    string
@@ -23,7 +41,7 @@ type fieldView struct {
 	English bool // the problem is told in English
 
 	Text        string
-	Choices     []choiceView
+	Choices     []ChoiceView
 	Radio       bool
 	On          bool
 	Required    bool
@@ -42,40 +60,67 @@ type fieldView struct {
 	Shaped bool // it can be entered as JSON too
 	Raw    bool // it is
 
-	Fields []fieldView
-	Rows   []rowView
+	Fields []FieldView
+	Rows   []RowView
 	Count  int
 	Nested bool
 }
 
-type choiceView struct {
+// ChoiceView is one of the values that a field may have.
+type ChoiceView struct {
 	Value, Label string
 	On           bool
 }
 
-// rowView is a row of a field of many.
-type rowView struct {
+// RowView is a row of a field of many.
+type RowView struct {
 	Path       string
 	Number     int
 	Keyed      bool
 	Key        string
 	KeyProblem string
-	Fields     []fieldView
+	Fields     []FieldView
 }
 
-// viewForm shows a form with what was entered.
-func (r *reader) viewForm(fm *form, a *answers) []fieldView {
-	list := make([]fieldView, len(fm.fields))
-	for i := range fm.fields {
-		f := &fm.fields[i]
-		list[i] = r.viewField(f, a)
-		list[i].Changed = a.changed(f)
+// View shows a form with what was entered, and what is wrong with it. Machines
+// elsewhere are those with workers that cannot read files which are kept here.
+func (a *Answers) View(elsewhere []string) View {
+	a.elsewhere = elsewhere
+	v := View{Files: a.form.Takes(""), Options: a.viewOptions()}
+	for i := range a.form.fields {
+		f := &a.form.fields[i]
+		field := a.viewField(f)
+		field.Changed = a.changed(f)
+		v.Fields = append(v.Fields, field)
 	}
-	return list
+	for i := range v.Options {
+		o := &v.Options[i]
+		v.Opened = v.Opened || o.On || o.Problem != "" || o.Text != "" && o.Path != OptionQueue
+	}
+	v.collect(v.Fields)
+	v.collect(v.Options)
+	return v
+}
+
+// collect lists the problems of fields, and of those within them.
+func (v *View) collect(fields []FieldView) {
+	for i := range fields {
+		f := &fields[i]
+		if f.Problem != "" {
+			v.Problems = append(v.Problems, Problem{f.ID, f.Name, f.Problem, f.English})
+		}
+		v.collect(f.Fields)
+		for _, row := range f.Rows {
+			if row.KeyProblem != "" {
+				v.Problems = append(v.Problems, Problem{f.ID, f.Name, row.KeyProblem, false})
+			}
+			v.collect(row.Fields)
+		}
+	}
 }
 
 // changed reports whether a field holds something else than its default.
-func (a *answers) changed(f *field) bool {
+func (a *Answers) changed(f *field) bool {
 	if f.standard == nil {
 		return false
 	}
@@ -84,8 +129,8 @@ func (a *answers) changed(f *field) bool {
 }
 
 // viewField shows one field.
-func (r *reader) viewField(f *field, a *answers) fieldView {
-	v := fieldView{
+func (a *Answers) viewField(f *field) FieldView {
+	v := FieldView{
 		ID: "f-" + f.path, Path: f.path, Name: f.name, Type: f.typ, Control: string(f.control), Help: f.help, Required: f.required,
 		Text: a.values.Get(f.path), Null: f.switched(), IsNull: a.null(f.path), Raw: a.raw(f.path), Nested: f.kind == "", Placeholder: " ",
 	}
@@ -100,15 +145,15 @@ func (r *reader) viewField(f *field, a *answers) fieldView {
 		v.Default = f.source
 	}
 	if p := a.problems[f.path]; p != nil {
-		v.Problem, v.English = r.problemText(p), p.said != ""
+		v.Problem, v.English = a.reader.problem(p), p.said != ""
 	}
 	v.Shaped = slices.Contains([]control{controlLines, controlPairs, controlRows, controlGroup, controlMany}, f.control)
 	if v.Raw {
 		v.Control = string(controlJSON)
 	}
-	r.viewControl(&v, f, a)
-	r.viewFile(&v, f, a)
-	v.Hints = append(r.hints(f, &v), r.fileHints(f, a)...)
+	a.viewControl(&v, f)
+	a.viewFile(&v, f)
+	v.Hints = append(a.reader.hints(f, &v), a.fileHints(f)...)
 	if v.Problem != "" || v.Lost != "" || v.Help != "" || len(v.Hints) > 0 {
 		v.About = v.ID + "-about"
 	}
@@ -116,7 +161,7 @@ func (r *reader) viewField(f *field, a *answers) fieldView {
 }
 
 // viewControl fills in what the control needs.
-func (r *reader) viewControl(v *fieldView, f *field, a *answers) {
+func (a *Answers) viewControl(v *FieldView, f *field) {
 	v.Least, v.Most = f.bounds["minimum"].String(), f.bounds["maximum"].String()
 	switch control(v.Control) {
 	case controlText, controlAny:
@@ -126,25 +171,25 @@ func (r *reader) viewControl(v *fieldView, f *field, a *answers) {
 	case controlMoment:
 		v.Text = a.local(v.Text)
 	case controlChoice:
-		r.viewChoices(v, f)
+		a.reader.viewChoices(v, f)
 	case controlMany:
 		for _, c := range f.options {
-			v.Choices = append(v.Choices, choiceView{c.key, c.label, slices.Contains(a.values[f.path], c.key)})
+			v.Choices = append(v.Choices, ChoiceView{c.key, c.label, slices.Contains(a.values[f.path], c.key)})
 		}
 	case controlLines, controlPairs:
 		v.Text = strings.Join(a.values[f.path], "\n")
 	case controlGroup:
 		for i := range f.fields {
-			v.Fields = append(v.Fields, r.viewField(&f.fields[i], a))
+			v.Fields = append(v.Fields, a.viewField(&f.fields[i]))
 		}
 	case controlRows:
-		r.viewRows(v, f, a)
+		a.viewRows(v, f)
 	case controlLong, controlSecret, controlInteger, controlNumber, controlDate, controlTime, controlSpan, controlJSON:
 	}
 }
 
 // viewText makes room for text that one line does not hold.
-func viewText(v *fieldView, f *field) {
+func viewText(v *FieldView, f *field) {
 	long := strings.ContainsAny(v.Text, "\r\n")
 	switch {
 	case f.control == controlAny && (long || len(v.Text) > 120):
@@ -157,7 +202,7 @@ func viewText(v *fieldView, f *field) {
 }
 
 // local is a moment as the control of a browser takes it.
-func (a *answers) local(text string) string {
+func (a *Answers) local(text string) string {
 	at, ok := a.when(text)
 	switch {
 	case !ok:
@@ -168,107 +213,107 @@ func (a *answers) local(text string) string {
 	return at.Format(localSecond)
 }
 
-func (r *reader) viewChoices(v *fieldView, f *field) {
+func (r *Reader) viewChoices(v *FieldView, f *field) {
 	v.Radio = len(f.options) <= fewChoices
 	if f.standard == nil && (f.source != "" || !v.Radio || !f.required && !f.nullable) {
-		v.Choices = append(v.Choices, choiceView{"", r.noChoice(v), v.Text == ""})
+		v.Choices = append(v.Choices, ChoiceView{"", r.noChoice(v), v.Text == ""})
 	}
 	for _, c := range f.options {
 		label := c.label
 		if label == "" { // of a bool
-			label = map[string]string{"true": r.T("form.yes"), "false": r.T("form.no")}[c.key]
+			label = map[string]string{"true": r.Text("form.yes"), "false": r.Text("form.no")}[c.key]
 		}
-		v.Choices = append(v.Choices, choiceView{c.key, label, v.Text == c.key})
+		v.Choices = append(v.Choices, ChoiceView{c.key, label, v.Text == c.key})
 	}
 	if f.nullable {
-		v.Choices = append(v.Choices, choiceView{"null", r.T("form.none"), v.Text == "null"})
+		v.Choices = append(v.Choices, ChoiceView{"null", r.Text("form.none"), v.Text == "null"})
 	}
 }
 
 // noChoice is what it is called to choose nothing.
-func (r *reader) noChoice(v *fieldView) string {
+func (r *Reader) noChoice(v *FieldView) string {
 	switch {
 	case v.Default != "":
-		return r.T("form.default", v.Default)
+		return r.Text("form.default", v.Default)
 	case v.Required:
-		return r.T("form.choose")
+		return r.Text("form.choose")
 	}
-	return r.T("form.leave")
+	return r.Text("form.leave")
 }
 
-func (r *reader) viewRows(v *fieldView, f *field, a *answers) {
+func (a *Answers) viewRows(v *FieldView, f *field) {
 	v.Count = a.rows(f.path)
 	for i := range v.Count {
 		field := f.rowField(i)
-		row := rowView{Path: field.path, Number: i + 1, Keyed: f.keyed, Key: a.values.Get(keyMark + field.path)}
+		row := RowView{Path: field.path, Number: i + 1, Keyed: f.keyed, Key: a.values.Get(keyMark + field.path)}
 		if p := a.problems[keyMark+field.path]; p != nil {
-			row.KeyProblem = r.problemText(p)
+			row.KeyProblem = a.reader.problem(p)
 		}
-		inner := r.viewField(field, a)
-		row.Fields = []fieldView{inner}
+		inner := a.viewField(field)
+		row.Fields = []FieldView{inner}
 		if inner.Control == string(controlGroup) && !inner.Null {
 			row.Fields = inner.Fields
 		} else {
-			row.Fields[0].Name = r.T("form.value")
+			row.Fields[0].Name = a.reader.Text("form.value")
 		}
 		v.Rows = append(v.Rows, row)
 	}
 }
 
 // hints say how a value is entered, and what comes of it.
-func (r *reader) hints(f *field, v *fieldView) []string {
+func (r *Reader) hints(f *field, v *FieldView) []string {
 	var list []string
 	switch control(v.Control) {
 	case controlLines:
-		list = append(list, r.T("form.hint.lines"))
+		list = append(list, r.Text("form.hint.lines"))
 	case controlPairs:
-		list = append(list, r.T("form.hint.pairs"))
+		list = append(list, r.Text("form.hint.pairs"))
 	case controlSpan:
-		list = append(list, r.T("form.hint.span"))
+		list = append(list, r.Text("form.hint.span"))
 	case controlMoment:
-		list = append(list, r.T("form.hint.moment", r.zone.String()))
+		list = append(list, r.Text("form.hint.moment", r.Zone.String()))
 	case controlAny:
-		list = append(list, r.T("form.hint.any"))
+		list = append(list, r.Text("form.hint.any"))
 	case controlJSON:
-		list = append(list, r.T("form.hint.json"))
+		list = append(list, r.Text("form.hint.json"))
 	case controlSecret:
-		list = append(list, r.T("form.hint.secret"))
+		list = append(list, r.Text("form.hint.secret"))
 	}
 	list = append(list, r.boundsHint(f)...)
 	if v.Default != "" && f.control != controlChoice {
-		list = append(list, r.T("form.default", v.Default))
+		list = append(list, r.Text("form.default", v.Default))
 	} else if f.nullable && !v.Null && f.control != controlChoice {
-		list = append(list, r.T("form.empty.none"))
+		list = append(list, r.Text("form.empty.none"))
 	}
 	switch f.format {
-	case formatBytes:
-		list = append(list, r.T("form.hint.bytes"))
-	case formatPath:
-		list = append(list, r.T("form.hint.path"))
+	case signature.FormatBytes:
+		list = append(list, r.Text("form.hint.bytes"))
+	case signature.FormatPath:
+		list = append(list, r.Text("form.hint.path"))
 	}
 	return list
 }
 
-func (r *reader) boundsHint(f *field) []string {
+func (r *Reader) boundsHint(f *field) []string {
 	var list []string
 	for _, b := range []struct{ name, key string }{
 		{"minimum", "least"}, {"exclusiveMinimum", "above"}, {"maximum", "most"}, {"exclusiveMaximum", "below"},
 	} {
 		if n, ok := f.bounds[b.name]; ok {
-			list = append(list, r.T("form.bound."+b.key, strings.Replace(n.String(), ".", r.decimal, 1)))
+			list = append(list, r.Text("form.bound."+b.key, strings.Replace(n.String(), ".", r.Decimal, 1)))
 		}
 	}
 	return list
 }
 
-// problemText is a problem in the reader's language.
-func (r *reader) problemText(p *problem) string {
+// problem is what is wrong, in the reader's language.
+func (r *Reader) problem(p *problem) string {
 	if p.said != "" {
 		return p.said
 	}
-	text := r.T(p.key, p.args...)
+	text := r.Text(p.key, p.args...)
 	if p.line > 0 {
-		text = r.T("form.problem.line", strconv.Itoa(p.line), text)
+		text = r.Text("form.problem.line", strconv.Itoa(p.line), text)
 	}
 	return text
 }

@@ -1,4 +1,4 @@
-package dashboard
+package form
 
 import (
 	"encoding/json"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
+	"github.com/distro-orchestrator/distro/internal/signature"
 )
 
 // schema is JSON Schema as package signature writes it.
@@ -161,7 +162,7 @@ func (s *schema) alternatives() (list []schema, nullable bool) {
 		}
 		return []schema{one}, nullable
 	}
-	if s.format == formatDecimal {
+	if s.format == signature.FormatDecimal {
 		one := *s
 		one.types = []string{"number"}
 		return []schema{one}, slices.Contains(s.types, "null")

@@ -1,4 +1,4 @@
-package dashboard
+package form
 
 import (
 	"bytes"
@@ -12,17 +12,9 @@ import (
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
 )
 
-// prefill puts in what a form has before anybody entered something: defaults.
-func (fm *form) prefill(a *answers) {
-	for i := range fm.fields {
-		f := &fm.fields[i]
-		a.put(f, f.standard)
-	}
-}
-
 // put enters a value into a field; nil: none. One that the control of the field
 // cannot show is entered as JSON.
-func (a *answers) put(f *field, value []byte) {
+func (a *Answers) put(f *field, value []byte) {
 	a.clear(f.path)
 	if value == nil {
 		a.putNothing(f)
@@ -47,7 +39,7 @@ func (a *answers) put(f *field, value []byte) {
 }
 
 // clear takes out all that is entered at a path.
-func (a *answers) clear(path string) {
+func (a *Answers) clear(path string) {
 	for file := range a.files {
 		if file == path || strings.HasPrefix(file, path+".") {
 			delete(a.files, file)
@@ -65,7 +57,7 @@ func (a *answers) clear(path string) {
 }
 
 // putNothing shows a field into which nothing was entered.
-func (a *answers) putNothing(f *field) {
+func (a *Answers) putNothing(f *field) {
 	switch f.control {
 	case controlGroup:
 		for i := range f.fields {
@@ -83,7 +75,7 @@ func (a *answers) putNothing(f *field) {
 }
 
 // show enters a value, and reports whether reading it again gives the same.
-func (a *answers) show(f *field, value []byte) bool {
+func (a *Answers) show(f *field, value []byte) bool {
 	switch f.control {
 	case controlGroup:
 		return a.showGroup(f, value)
@@ -117,7 +109,7 @@ func (a *answers) show(f *field, value []byte) bool {
 
 // same reports whether a field reads as a value. Moments are the same in every
 // zone.
-func (a *answers) same(f *field, value []byte) bool {
+func (a *Answers) same(f *field, value []byte) bool {
 	got, given := a.alone().read(f)
 	if !given {
 		return !f.required && (f.standard == nil && empty(value) || string(value) == `""`)
@@ -131,7 +123,7 @@ func (a *answers) same(f *field, value []byte) bool {
 }
 
 // line is how a value is entered in one control.
-func (a *answers) line(f *field, value []byte) (string, bool) {
+func (a *Answers) line(f *field, value []byte) (string, bool) {
 	kind := jsonscan.KindOf(value)
 	switch f.control {
 	case controlChoice:
@@ -150,7 +142,7 @@ func (a *answers) line(f *field, value []byte) (string, bool) {
 			return string(value), true
 		}
 		text := jsonscan.Text(value)
-		if read, _ := anything(text); text == "" || !equalJSON(read, value) || unshowable(text) {
+		if read, _ := a.form.anything(text); text == "" || !equalJSON(read, value) || unshowable(text) {
 			return string(value), true
 		}
 		return text, true
@@ -161,7 +153,7 @@ func (a *answers) line(f *field, value []byte) (string, bool) {
 	text := jsonscan.Text(value)
 	if f.control == controlMoment {
 		at, err := time.Parse(time.RFC3339Nano, text)
-		return at.In(a.zone).Format(localSecond), err == nil
+		return at.In(a.reader.Zone).Format(localSecond), err == nil
 	}
 	return text, !unshowable(text)
 }
@@ -171,7 +163,7 @@ func unshowable(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f })
 }
 
-func (a *answers) lines(f *field, value []byte) ([]string, bool) {
+func (a *Answers) lines(f *field, value []byte) ([]string, bool) {
 	if f.single && jsonscan.KindOf(value) != jsonscan.List {
 		value = joined('[', [][]byte{value}, ']')
 	}
@@ -189,7 +181,7 @@ func (a *answers) lines(f *field, value []byte) ([]string, bool) {
 	return lines, true
 }
 
-func (a *answers) pairs(f *field, value []byte) ([]string, bool) {
+func (a *Answers) pairs(f *field, value []byte) ([]string, bool) {
 	if jsonscan.KindOf(value) != jsonscan.Object {
 		return nil, false
 	}
@@ -219,7 +211,7 @@ func chosen(f *field, value []byte) []string {
 	return keys
 }
 
-func (a *answers) showGroup(f *field, value []byte) bool {
+func (a *Answers) showGroup(f *field, value []byte) bool {
 	parts := map[string][]byte{}
 	switch kind := jsonscan.KindOf(value); {
 	case f.tuple && kind == jsonscan.List:
@@ -248,7 +240,7 @@ func (a *answers) showGroup(f *field, value []byte) bool {
 	return len(parts) == 0
 }
 
-func (a *answers) showRows(f *field, value []byte) bool {
+func (a *Answers) showRows(f *field, value []byte) bool {
 	n := 0
 	enter := func(key string, element []byte) bool {
 		if n == maxRows {
@@ -287,7 +279,7 @@ func (a *answers) showRows(f *field, value []byte) bool {
 }
 
 // addRow appends a row to a field.
-func (a *answers) addRow(f *field) {
+func (a *Answers) addRow(f *field) {
 	n := a.rows(f.path)
 	if n == maxRows {
 		return
@@ -298,7 +290,7 @@ func (a *answers) addRow(f *field) {
 }
 
 // dropRow takes out a row; those behind it move up.
-func (a *answers) dropRow(path string, at int) {
+func (a *Answers) dropRow(path string, at int) {
 	n := a.rows(path)
 	if at < 0 || at >= n {
 		return

@@ -1,4 +1,4 @@
-package dashboard
+package form
 
 import (
 	"bytes"
@@ -11,7 +11,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/distro-orchestrator/distro/internal/service"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
 )
 
@@ -47,7 +46,7 @@ func encode(text string) []byte {
 
 // scalar reads what was entered for one value. Of text nothing is changed but
 // the ends of its lines, which browsers write in their own way.
-func (a *answers) scalar(f *field, entered string) ([]byte, *problem) {
+func (a *Answers) scalar(f *field, entered string) ([]byte, *problem) {
 	if !utf8.ValidString(entered) {
 		return nil, wrong("text")
 	}
@@ -80,7 +79,7 @@ func (a *answers) scalar(f *field, entered string) ([]byte, *problem) {
 		}
 		return nil, wrong("choice")
 	case controlAny:
-		return anything(entered)
+		return a.form.anything(entered)
 	}
 	return plainText(f, entered)
 }
@@ -107,9 +106,9 @@ func (f *field) whole(name string) (int, bool) {
 }
 
 // anything reads JSON, and takes everything else for text.
-func anything(entered string) ([]byte, *problem) {
+func (fm *Form) anything(entered string) ([]byte, *problem) {
 	text := strings.ReplaceAll(entered, "\r\n", "\n")
-	if trimmed := strings.TrimSpace(text); trimmed != "" && jsonscan.Check([]byte(trimmed), service.MaxDepth) == nil {
+	if trimmed := strings.TrimSpace(text); trimmed != "" && jsonscan.Check([]byte(trimmed), fm.opts.Depth) == nil {
 		return []byte(trimmed), nil
 	}
 	return encode(text), nil
@@ -127,12 +126,12 @@ func truth(text string) ([]byte, *problem) {
 
 // number reads a number as people of the reader's language write it, and writes
 // it as JSON does, digit by digit.
-func (a *answers) number(f *field, text string) ([]byte, *problem) {
+func (a *Answers) number(f *field, text string) ([]byte, *problem) {
 	if len(text) > maxDigits {
 		return nil, wrong("digits", maxDigits)
 	}
 	text = strings.ReplaceAll(text, "−", "-")
-	if a.decimal == "," && strings.Count(text, ",") == 1 && !strings.Contains(text, ".") {
+	if a.reader.Decimal == "," && strings.Count(text, ",") == 1 && !strings.Contains(text, ".") {
 		text = strings.Replace(text, ",", ".", 1)
 	}
 	switch {
@@ -225,7 +224,7 @@ const (
 )
 
 // moment reads a moment of the reader's zone, and writes it with its offset.
-func (a *answers) moment(text string) ([]byte, *problem) {
+func (a *Answers) moment(text string) ([]byte, *problem) {
 	at, ok := a.when(text)
 	if !ok {
 		return nil, wrong("moment")
@@ -233,15 +232,15 @@ func (a *answers) moment(text string) ([]byte, *problem) {
 	return encode(at.Format(zonedSecond)), nil
 }
 
-func (a *answers) when(text string) (time.Time, bool) {
+func (a *Answers) when(text string) (time.Time, bool) {
 	text = strings.Replace(text, " ", "T", 1)
 	for _, layout := range []string{localMinute, localSecond} {
-		if at, err := time.ParseInLocation(layout, text, a.zone); err == nil {
+		if at, err := time.ParseInLocation(layout, text, a.reader.Zone); err == nil {
 			return at, true
 		}
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
-	return at.In(a.zone), err == nil
+	return at.In(a.reader.Zone), err == nil
 }
 
 // parseSpan reads how long something takes, 1h30, 45min, 90, and returns the

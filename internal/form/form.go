@@ -1,24 +1,16 @@
-package dashboard
+package form
 
 import (
 	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
 	"github.com/distro-orchestrator/distro/internal/signature"
-)
-
-// The formats that package signature adds to those of JSON Schema.
-const (
-	formatDecimal = signature.FormatDecimal
-	formatSeconds = signature.FormatSeconds
-	formatPath    = signature.FormatPath
-	formatBytes   = signature.FormatBytes
-	formatSecret  = signature.FormatSecret
 )
 
 // control is how a form asks for a value.
@@ -46,10 +38,22 @@ const (
 	controlJSON    control = "json"
 )
 
-// form asks for the arguments of a function.
-type form struct {
+// Form asks for the arguments of a function, and for the options of a job that
+// calls it. It holds nothing of a request, and never changes.
+type Form struct {
+	opts   Options
 	fields []field
-	doc    signature.Docstring
+}
+
+// Options are the bounds of what a form takes.
+type Options struct {
+	Depth    int           // levels of lists and objects in an argument
+	Kept     int64         // bytes of the files whose path is an argument, together; 0: there is no place for any
+	Contents int64         // bytes of the files whose content is an argument, together
+	Queues   []string      // that can be chosen
+	Queue    string        // the one that is where none is
+	Delay    time.Duration // the longest, and the longest time of an attempt
+	Retries  int           // the most
 }
 
 // field asks for one value.
@@ -92,12 +96,12 @@ const (
 	prefix     = "kw."
 )
 
-// newForm makes the form of a function; paths says that there is a place for files
-// whose path is the argument.
-func newForm(m *distro.Module, f distro.Function, paths bool) (*form, error) {
+// New makes the form of a function of m. It fails where the schema of a parameter
+// cannot be read, which is no matter of what the module says.
+func New(m *distro.Module, f distro.Function, opts Options) (*Form, error) {
 	documented, doc := signature.Documented(f)
-	fm := &form{doc: doc}
-	b := &formBuilder{left: maxFields, paths: paths}
+	fm := &Form{opts: opts}
+	b := &builder{left: maxFields, paths: opts.Kept > 0}
 	for i, p := range documented.Parameters {
 		s, err := readSchema(signature.Parameter(p, m.Types...))
 		if err != nil {
@@ -123,13 +127,13 @@ func newForm(m *distro.Module, f distro.Function, paths bool) (*form, error) {
 	return fm, nil
 }
 
-// formBuilder makes fields, so many at most.
-type formBuilder struct {
+// builder makes fields, so many at most.
+type builder struct {
 	left  int
 	paths bool
 }
 
-func (b *formBuilder) parameter(p distro.Parameter, s schema, source string) field {
+func (b *builder) parameter(p distro.Parameter, s schema, source string) field {
 	each := s
 	switch p.Kind {
 	case distro.VarPositional:
@@ -145,7 +149,7 @@ func (b *formBuilder) parameter(p distro.Parameter, s schema, source string) fie
 }
 
 // field makes the field of a schema that is so deep within others.
-func (b *formBuilder) field(path, name string, s *schema, depth int) field {
+func (b *builder) field(path, name string, s *schema, depth int) field {
 	f := field{path: path, name: name, standard: s.standard, help: s.note}
 	if b.left--; b.left < 0 {
 		f.control = controlJSON
@@ -165,7 +169,7 @@ func (b *formBuilder) field(path, name string, s *schema, depth int) field {
 }
 
 // guess chooses by the default, of a parameter that says no type.
-func (b *formBuilder) guess(f *field, depth int) {
+func (b *builder) guess(f *field, depth int) {
 	f.control = controlAny
 	value := bytes.TrimSpace(f.standard)
 	if len(value) == 0 {
@@ -197,7 +201,7 @@ func (b *formBuilder) guess(f *field, depth int) {
 }
 
 // simple chooses the control of one type.
-func (b *formBuilder) simple(f *field, s *schema, depth int) {
+func (b *builder) simple(f *field, s *schema, depth int) {
 	f.format, f.bounds = s.format, s.bounds
 	if f.help == "" {
 		f.help = s.note
@@ -213,7 +217,7 @@ func (b *formBuilder) simple(f *field, s *schema, depth int) {
 		f.control = controlInteger
 	case "number":
 		f.control = controlNumber
-		if s.format == formatSeconds {
+		if s.format == signature.FormatSeconds {
 			f.control = controlSpan
 		}
 	case "boolean":
@@ -239,9 +243,9 @@ func textControl(f *field, format string) control {
 		return controlMoment
 	case "time":
 		return controlTime
-	case formatSecret:
+	case signature.FormatSecret:
 		return controlSecret
-	case formatBytes:
+	case signature.FormatBytes:
 		return controlLong
 	}
 	switch {
@@ -253,7 +257,7 @@ func textControl(f *field, format string) control {
 	return controlText
 }
 
-func (b *formBuilder) list(f *field, s *schema, depth int) {
+func (b *builder) list(f *field, s *schema, depth int) {
 	if s.exact {
 		b.positions(f, s, depth)
 		return
@@ -278,7 +282,7 @@ func (b *formBuilder) list(f *field, s *schema, depth int) {
 }
 
 // positions asks for each element of a tuple.
-func (b *formBuilder) positions(f *field, s *schema, depth int) {
+func (b *builder) positions(f *field, s *schema, depth int) {
 	if depth >= maxNesting {
 		f.control = controlJSON
 		return
@@ -296,7 +300,7 @@ func (b *formBuilder) positions(f *field, s *schema, depth int) {
 	}
 }
 
-func (b *formBuilder) object(f *field, s *schema, depth int) {
+func (b *builder) object(f *field, s *schema, depth int) {
 	switch {
 	case s.record && depth < maxNesting && len(s.fields) <= b.left:
 		f.control = controlGroup
@@ -329,7 +333,7 @@ func (b *formBuilder) object(f *field, s *schema, depth int) {
 }
 
 // mixed chooses the control of a value that may have one of several types.
-func (b *formBuilder) mixed(f *field, list []schema, depth int) {
+func (b *builder) mixed(f *field, list []schema, depth int) {
 	m := mixtureOf(list)
 	switch {
 	case len(m.arrays) == 1 && !m.other && (m.text || m.number):
@@ -345,16 +349,16 @@ func (b *formBuilder) mixed(f *field, list []schema, depth int) {
 		f.control = controlNumber
 	default:
 		f.control = textControl(f, "")
-		if slices.ContainsFunc(list, func(s schema) bool { return s.format == formatPath }) {
-			f.upload = b.upload(formatPath)
+		if slices.ContainsFunc(list, func(s schema) bool { return s.format == signature.FormatPath }) {
+			f.upload = b.upload(signature.FormatPath)
 		}
 	}
 }
 
 // upload is the format of what a file becomes in place of text of a format;
 // empty: none may be given.
-func (b *formBuilder) upload(format string) string {
-	if format == formatBytes || format == formatPath && b.paths {
+func (b *builder) upload(format string) string {
+	if format == signature.FormatBytes || format == signature.FormatPath && b.paths {
 		return format
 	}
 	return ""
