@@ -20,7 +20,7 @@ const module = "github.com/distro-orchestrator/distro"
 func rows() map[string]int {
 	return map[string]int{
 		"":                  0,
-		"internal/artifact": 1, "internal/broker": 1, "internal/config": 1, "internal/event": 1, "internal/guard": 1, "internal/output": 1,
+		"internal/artifact": 1, "internal/broker": 1, "internal/config": 1, "internal/docstring": 1, "internal/event": 1, "internal/guard": 1, "internal/output": 1,
 		"internal/pickle": 1, "internal/search": 1, "internal/service/jsonscan": 1, "internal/signature": 1, "internal/sqldb": 1,
 		"internal/upload":             1,
 		"internal/broker/redisbroker": 2, "internal/broker/sqlitebroker": 2, "internal/metrics": 2, "internal/python": 2,
@@ -34,7 +34,7 @@ func rows() map[string]int {
 
 // stdOnly are the packages that import nothing of ours.
 func stdOnly(pkg string) bool {
-	return slices.Contains([]string{"", "internal/artifact", "internal/event", "internal/guard", "internal/pickle", "internal/service/jsonscan", "internal/sqldb", "internal/upload", "web"}, pkg)
+	return slices.Contains([]string{"", "internal/artifact", "internal/docstring", "internal/event", "internal/guard", "internal/pickle", "internal/service/jsonscan", "internal/sqldb", "internal/upload", "web"}, pkg)
 }
 
 // reserved says which packages alone may import something, prefixes included.
@@ -47,7 +47,10 @@ func reserved() map[string][]string {
 		"github.com/jackc/pgx/v5/stdlib":                 {"internal/sqldb"},
 		"github.com/pressly/goose/v3":                    {"internal/sqldb"},
 		"github.com/prometheus/client_golang/prometheus": {"internal/metrics"},
-		"os/exec": {"internal/python"},
+		"github.com/yuin/goldmark":                       {"internal/docstring"},
+		"github.com/yuin/goldmark/ast":                   {"internal/docstring"},
+		"github.com/yuin/goldmark/parser":                {"internal/docstring"},
+		"os/exec":                                        {"internal/python"},
 		// Who serves HTTP; guard, which decides whom they serve; metrics, whose one handler is that of a library; and
 		// webhook, which alone makes requests to hosts of others, and decides in its
 		// address.go which these may be.

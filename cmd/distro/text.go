@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/distro-orchestrator/distro/internal/docstring"
 )
 
 // clean is text in one line in which nothing acts on a terminal: control
@@ -70,8 +72,8 @@ func escape(text string, keep func(rune) bool) string {
 	return b.String()
 }
 
-// firstLine is the first line of text that is not blank.
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
-	return line
+// firstLine is the first line of a docstring that is not blank, without markup.
+func firstLine(doc string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(doc), "\n")
+	return docstring.Plain(line)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/docstring"
 	"github.com/distro-orchestrator/distro/internal/search"
 	"github.com/distro-orchestrator/distro/internal/signature"
 	"github.com/distro-orchestrator/distro/internal/store"
@@ -171,8 +172,10 @@ func (s *selector) module(m *distro.Module) *moduleView {
 	return view
 }
 
-// firstLine is the summary of a docstring.
-func firstLine(doc string) string { return cut(signature.ReadDocstring(doc).Summary, shownError) }
+// firstLine is the summary of a docstring, as text.
+func firstLine(doc string) string {
+	return cut(docstring.Plain(signature.ReadDocstring(doc).Summary), shownError)
+}
 
 // fillRuns adds how the functions on the page went: one question for all rates,
 // and one for each of the strips.

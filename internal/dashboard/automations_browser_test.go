@@ -54,7 +54,8 @@ func TestAutomationsInABrowser(t *testing.T) {
 				tab.SetTheme(dark)
 				for _, path := range []string{
 					"/automations", "/automations?q=nothing", "/automations/fiscal/emitir_nfse", "/automations/financeiro/emitir_boletos", "/automations/rh/contratar_lote",
-					"/automations/portais/formulario", "/automations/dados/enviar_bytes", "/automations/operacoes/compactar", "/automations/fiscal/emitir_nfse?tab=history", "/automations/fiscal/emitir_nfse?tab=charts",
+					"/automations/portais/formulario", "/automations/dados/enviar_bytes", "/automations/operacoes/compactar", "/automations/relatorios/fechamento", "/automations/relatorios/conferir",
+					"/automations/fiscal/emitir_nfse?tab=history", "/automations/fiscal/emitir_nfse?tab=charts",
 					"/automations/fiscal/emitir_nfse?tab=source", "/automations/fiscal/emitir_nfse?from=nothing",
 				} {
 					tab.Go(server.URL + path)

@@ -70,6 +70,23 @@ func TestAutomationsAreListedByFolderWithHowTheyWent(t *testing.T) {
 	has(t, setupEmpty(t).get("/automations"), "No automations yet")
 }
 
+func TestDocstringsAreMarkdownWhereThereIsRoomAndTextInLists(t *testing.T) {
+	t.Parallel()
+	const doc = "Sends *the* `report` <b>.\n\n# Steps\n\n- [one](https://x.y)\n- ![two](https://x.y/a.png)\n\n<script>alert(1)</script>\n\n" +
+		"Args:\n    client: Who **pays**:\n\n        - now\n        - <i>later</i>\n    other: plain"
+	b := setup(t, []distro.Module{{Name: "m", Doc: "All *of* it.", Functions: []distro.Function{{Name: "f", Doc: doc, Parameters: []distro.Parameter{
+		{Name: "client", Kind: distro.PositionalOrKeyword, Annotation: "str"},
+	}}}}})
+	page := b.get("/automations/m/f")
+	has(t, page, "<p>Sends <em>the</em> <code>report</code> &lt;b&gt;.</p>", "<p><strong>Steps</strong></p>", `<a href="https://x.y" rel="noopener noreferrer nofollow">one</a>`,
+		`<a href="https://x.y/a.png" rel="noopener noreferrer nofollow">two</a>`, "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>",
+		"<p>Who <strong>pays</strong>:</p>\n<ul>\n<li>now\n</li>\n<li>&lt;i&gt;later&lt;/i&gt;\n</li>\n</ul>")
+	if strings.Contains(page, "<img") || strings.Contains(page, "<script>alert") {
+		t.Error("a docstring loads or runs something")
+	}
+	has(t, b.get("/automations"), "Sends the report &lt;b&gt;.", "All of it.")
+}
+
 func setupEmpty(t *testing.T) *bundle { t.Helper(); return setup(t, nil) }
 
 func TestManyAutomationsComeInPagesThatLackNone(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/docstring"
 	"github.com/distro-orchestrator/distro/internal/guard"
 )
 
@@ -84,12 +85,13 @@ func readPages(languages []*language, icons template.HTML) (*pages, error) {
 // functions are what templates may call.
 func functions(l *language, icons template.HTML) template.FuncMap {
 	return template.FuncMap{
-		"t":      l.T,
-		"n":      l.N,
-		"number": l.number,
-		"path":   url.PathEscape,
-		"icons":  func() template.HTML { return icons },
-		"pair":   func(a, b any) [2]any { return [2]any{a, b} },
+		"t":         l.T,
+		"n":         l.N,
+		"number":    l.number,
+		"path":      url.PathEscape,
+		"docstring": func(doc string) template.HTML { return template.HTML(docstring.HTML(doc)) }, //nolint:gosec // G203: its elements are a few, its texts escaped
+		"icons":     func() template.HTML { return icons },
+		"pair":      func(a, b any) [2]any { return [2]any{a, b} },
 		"json": func(v any) (string, error) {
 			text, err := json.Marshal(v)
 			return string(text), err

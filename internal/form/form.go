@@ -63,6 +63,7 @@ type field struct {
 	kind    distro.ParameterKind // empty: it is within another field
 	typ     string               // as the source annotates it
 	help    string
+	doc     string // what a docstring says of it, in place of help
 	control control
 
 	required bool
@@ -115,7 +116,7 @@ func New(m *distro.Module, f distro.Function, opts Options) (*Form, error) {
 		fd.required = p.Default == nil && f.Binding() && p.Kind != distro.VarPositional && p.Kind != distro.VarKeyword
 		fd.typ = f.Parameters[i].Annotation
 		if said := doc.Parameters[p.Name]; said.Text != "" {
-			fd.help = said.Text
+			fd.doc = said.Text
 		}
 		fm.fields = append(fm.fields, fd)
 	}

@@ -33,7 +33,8 @@ type FieldView struct {
 	Name    string
 	Type    string
 	Control string
-	Help    string
+	Help    string   // text
+	Doc     string   // what the docstring says, in place of Help: Markdown, which package docstring shows
 	Hints   []string // how to enter it, and what comes of it
 	Default string   // source of what is taken where nothing is entered
 	About   string   // ID of what says more
@@ -131,8 +132,11 @@ func (a *Answers) changed(f *field) bool {
 // viewField shows one field.
 func (a *Answers) viewField(f *field) FieldView {
 	v := FieldView{
-		ID: "f-" + f.path, Path: f.path, Name: f.name, Type: f.typ, Control: string(f.control), Help: f.help, Required: f.required,
+		ID: "f-" + f.path, Path: f.path, Name: f.name, Type: f.typ, Control: string(f.control), Required: f.required,
 		Text: a.values.Get(f.path), Null: f.switched(), IsNull: a.null(f.path), Raw: a.raw(f.path), Nested: f.kind == "", Placeholder: " ",
+	}
+	if v.Doc = f.doc; v.Doc == "" {
+		v.Help = f.help
 	}
 	switch f.kind {
 	case distro.VarPositional:
@@ -154,7 +158,7 @@ func (a *Answers) viewField(f *field) FieldView {
 	a.viewControl(&v, f)
 	a.viewFile(&v, f)
 	v.Hints = append(a.reader.hints(f, &v), a.fileHints(f)...)
-	if v.Problem != "" || v.Lost != "" || v.Help != "" || len(v.Hints) > 0 {
+	if v.Problem != "" || v.Lost != "" || v.Help != "" || v.Doc != "" || len(v.Hints) > 0 {
 		v.About = v.ID + "-about"
 	}
 	return v

@@ -11,7 +11,7 @@ import (
 // Docstring is what a docstring says, in the manner of Google, NumPy or Sphinx,
 // in English or Portuguese.
 type Docstring struct {
-	Summary    string // its first sentence or paragraph, in one line
+	Summary    string // its first paragraph
 	Text       string // the rest, without what it says of parameters
 	Parameters map[string]Described
 }
@@ -19,7 +19,7 @@ type Docstring struct {
 // Described is what a docstring says of one parameter.
 type Described struct {
 	Type string // as it stands there; empty: nothing
-	Text string // in one line
+	Text string // as it stands there, without its indentation
 }
 
 var (
@@ -92,12 +92,28 @@ func (d *docReader) deeper(at, depth int) bool {
 	return false
 }
 
-// continued takes the lines that are further in than depth.
+// continued takes the lines that are further in than depth, each behind a line
+// break, without what they have in common before them.
 func (d *docReader) continued(depth int) string {
+	start, common := d.at, -1
+	for ; d.at < len(d.lines); d.at++ {
+		line := d.lines[d.at]
+		if strings.TrimSpace(line) == "" {
+			if !d.deeper(d.at, depth) {
+				break
+			}
+			continue
+		}
+		if indent(line) <= depth {
+			break
+		}
+		if common < 0 || indent(line) < common {
+			common = indent(line)
+		}
+	}
 	var b strings.Builder
-	for d.at < len(d.lines) && strings.TrimSpace(d.lines[d.at]) != "" && indent(d.lines[d.at]) > depth {
-		b.WriteString(" " + strings.TrimSpace(d.lines[d.at]))
-		d.at++
+	for _, line := range d.lines[start:d.at] {
+		b.WriteString("\n" + strings.TrimRight(line[min(max(common, 0), indent(line)):], " \t"))
 	}
 	return b.String()
 }
@@ -160,7 +176,7 @@ func (d *docReader) add(name, kind, text string) {
 	if kind = strings.TrimSpace(kind); kind != "" {
 		p.Type = kind
 	}
-	if text = strings.Join(strings.Fields(text), " "); text != "" {
+	if text = strings.TrimSpace(text); text != "" {
 		p.Text = text
 	}
 	d.found.Parameters[name] = p
@@ -176,9 +192,9 @@ func (d *docReader) split() {
 		if len(first) > 0 && (otherSection.MatchString(line) || sphinxField.MatchString(line)) {
 			break
 		}
-		first, lines = append(first, line), lines[1:]
+		first, lines = append(first, strings.TrimRight(lines[0], " \t")), lines[1:]
 	}
-	d.found.Summary = strings.Join(first, " ")
+	d.found.Summary = strings.Join(first, "\n")
 	d.found.Text = blankLines.ReplaceAllString(strings.TrimSpace(strings.Join(lines, "\n")), "\n\n")
 }
 

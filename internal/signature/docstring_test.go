@@ -13,7 +13,7 @@ import (
 func TestDocstringsOfEveryMannerTellOfParameters(t *testing.T) {
 	t.Parallel()
 	want := map[string]signature.Described{
-		"month": {Type: "int", Text: "Which month. From January on."},
+		"month": {Type: "int", Text: "Which month.\nFrom January on."},
 		"names": {Type: "list of str, optional", Text: "Who."},
 	}
 	for manner, text := range map[string]string{
@@ -28,6 +28,20 @@ func TestDocstringsOfEveryMannerTellOfParameters(t *testing.T) {
 		}
 		if !strings.HasPrefix(got.Text, "More.") || strings.Contains(got.Text, "month") || !strings.HasSuffix(got.Text, "str: it.") {
 			t.Errorf("%s: the rest is %q", manner, got.Text)
+		}
+	}
+}
+
+func TestWhatADocstringSaysKeepsItsLines(t *testing.T) {
+	t.Parallel()
+	for manner, text := range map[string]string{
+		"google": "A title\n=======\n\nArgs:\n    a: One:\n\n        - two\n          - three\n    b: Four.\n\nMore.",
+		"numpy":  "A title\n=======\n\nParameters\n----------\na\n    One:\n\n    - two\n      - three\nb\n    Four.\n\nNotes\n-----\nMore.",
+		"sphinx": "A title\n=======\n\n:param a: One:\n\n    - two\n      - three\n:param b: Four.\n\nMore.",
+	} {
+		got := signature.ReadDocstring(text)
+		if got.Summary != "A title\n=======" || got.Parameters["a"].Text != "One:\n\n- two\n  - three" || got.Parameters["b"].Text != "Four." || !strings.HasSuffix(got.Text, "More.") {
+			t.Errorf("%s: %q", manner, got)
 		}
 	}
 }
