@@ -166,6 +166,15 @@ func sameMoment(annotation, value, kwargs string) bool {
 		value == `"2026-01-31T10:00:00.25+00:00"` && kwargs == `{"a":"2026-01-31T10:00:00.250000+00:00"}`)
 }
 
+func TestNumbersAreWrittenAsTheReaderWritesThem(t *testing.T) {
+	t.Parallel()
+	b := setup(t, only("float", nil))
+	w := b.send(http.MethodPost, address, "kw.a=1%2C5", "Sec-Fetch-Site", "same-origin", "Accept-Language", "pt-BR")
+	if _, _, kwargs := b.ran(w); kwargs != `{"a":1.5}` {
+		t.Errorf("1,5 in Portuguese became %s", kwargs)
+	}
+}
+
 func TestWhatWasTypedStaysWhereSomethingIsWrong(t *testing.T) {
 	t.Parallel()
 	modules := only("int", nil)
