@@ -94,24 +94,21 @@ func testHostile(t *testing.T, browser *browsertest.Browser) {
 	}
 }
 
-// showHostile opens some of the pages, and reads all views of their jobs.
+// showHostile opens some of the pages, and reads all views of their jobs. Pages of
+// jobs differ in what the job holds only: the browser is shown every
+// second one, and all of them in the long tests.
 func (b *board) showHostile(pages []string, first, step int) {
+	shown := soaked(2, 1)
 	tab := b.browser.NewTab(b.t, browsertest.Options{})
 	for n := first; n < len(pages); n += step {
-		tab.Go(b.pages + pages[n])
-		if !strings.HasPrefix(pages[n], "/jobs/") {
-			tab.Wait(isLive)
+		isJob := strings.HasPrefix(pages[n], "/jobs/")
+		if !isJob || n/step%shown == 0 {
+			b.opens(tab, pages[n])
 		}
-		tab.Is(`Boolean(document.querySelector("h1").textContent.trim() && document.querySelector(".rail") && !document.querySelector(".problem-status"))`, true)
-		tab.Is(`document.querySelectorAll("main :is(script, img, iframe, object, embed, svg:not(.icon, .lane, .spark))").length`, 0)
-		tab.Is(fits, true)
-		if problems := tab.Problems(); len(problems) != 0 {
-			b.t.Errorf("%q: %q", pages[n], problems)
-		}
-		if !strings.HasPrefix(pages[n], "/jobs/") {
+		if !isJob {
 			continue
 		}
-		views := []string{"arguments", "raw"}
+		views := []string{"", "arguments", "raw"}
 		if n%4 == 0 {
 			views = append(views, "error", "log", "result", "attempts")
 		}
@@ -126,5 +123,19 @@ func (b *board) showHostile(pages []string, first, step int) {
 				b.t.Errorf("%q as %s: %d %v, %d bytes, %q in it", pages[n], view, response.StatusCode, err, len(text), found)
 			}
 		}
+	}
+}
+
+// opens opens a page and looks for what does not belong there.
+func (b *board) opens(tab *browsertest.Tab, page string) {
+	tab.Go(b.pages + page)
+	if !strings.HasPrefix(page, "/jobs/") {
+		tab.Wait(isLive)
+	}
+	tab.Is(`Boolean(document.querySelector("h1").textContent.trim() && document.querySelector(".rail") && !document.querySelector(".problem-status"))`, true)
+	tab.Is(`document.querySelectorAll("main :is(script, img, iframe, object, embed, svg:not(.icon, .lane, .spark))").length`, 0)
+	tab.Is(fits, true)
+	if problems := tab.Problems(); len(problems) != 0 {
+		b.t.Errorf("%q: %q", page, problems)
 	}
 }

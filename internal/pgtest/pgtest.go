@@ -6,8 +6,6 @@ package pgtest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -21,6 +19,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/distro-orchestrator/distro/internal/porttest"
 )
 
 // Who may log in to a server: the password has the characters that make URLs
@@ -50,7 +50,7 @@ type TB interface {
 type Server struct {
 	bin  string
 	dir  string
-	port int
+	held *porttest.Port
 	args []string
 
 	mu      sync.Mutex
@@ -86,10 +86,11 @@ func Launch(args ...string) (s *Server, stop func(), err error) {
 	s = &Server{bin: bin, dir: dir, args: args}
 	stop = func() {
 		s.Kill()
+		s.held.Release()
 		_ = os.RemoveAll(dir) // nothing to do about a folder that stays
 	}
 	if err = s.initialize(); err == nil {
-		if s.port, err = freePort(); err == nil {
+		if s.held, err = porttest.Take(); err == nil {
 			err = s.start()
 		}
 	}
@@ -120,20 +121,6 @@ func findBin() (string, error) {
 	return filepath.Dir(path), nil
 }
 
-// freePort finds a port that no outgoing connection is given: a server that
-// starts again on its port must find it free.
-func freePort() (int, error) {
-	var err error
-	for range startTries {
-		port := 10_000 + rand.IntN(20_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("find free port: %w", err)
-}
-
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // initialize makes the cluster.
@@ -161,7 +148,7 @@ func (s *Server) initialize() error {
 // dead children may be in use for a moment longer.
 func (s *Server) start() error {
 	args := append([]string{
-		"-D", s.data(), "-p", strconv.Itoa(s.port), "-k", s.dir,
+		"-D", s.data(), "-p", strconv.Itoa(s.held.Number), "-k", s.dir,
 		"-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off",
 		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "log_min_messages=warning", "-c", "lc_messages=C",
 	}, s.args...)
@@ -186,7 +173,7 @@ func (s *Server) start() error {
 }
 
 // Addr is host and port.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Addr() string { return s.held.Addr() }
 
 // URL is that of a database, which need not be there.
 func (s *Server) URL(database string) string {

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/distro-orchestrator/distro/internal/porttest"
 )
 
 const (
@@ -19,6 +20,7 @@ const (
 type Proxy struct {
 	target string
 	addr   string
+	held   *porttest.Port
 	delay  atomic.Int64 // of one direction, in nanoseconds
 
 	mu       sync.Mutex
@@ -47,11 +49,11 @@ func StartProxy(t TB, target string) *Proxy {
 	p := &Proxy{target: target, links: map[*link]bool{}}
 	t.Cleanup(p.close)
 	for range portTries {
-		port, err := freePort()
+		port, err := porttest.Take()
 		if err != nil {
 			t.Fatalf("%v", err)
 		}
-		p.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		p.held, p.addr = port, port.Addr()
 		if p.listen() == nil {
 			return p
 		}
@@ -127,6 +129,7 @@ func (p *Proxy) close() {
 	p.mu.Unlock()
 	_ = p.SetDown(true) // closing never fails
 	p.running.Wait()
+	p.held.Release()
 }
 
 // listen takes connections, unless it does.

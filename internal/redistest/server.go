@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/distro-orchestrator/distro/internal/porttest"
 )
 
 const (
@@ -42,7 +42,7 @@ type Options struct {
 type Server struct {
 	options Options
 	dir     string
-	port    int
+	held    *porttest.Port
 
 	mu      sync.Mutex
 	process *Process
@@ -76,6 +76,7 @@ func Launch(options Options) (s *Server, stop func(), err error) {
 	s = &Server{options: options, dir: dir, used: 1}
 	stop = func() {
 		s.Kill()
+		s.held.Release()
 		_ = os.RemoveAll(dir) // nothing to do about a folder that stays
 	}
 	if options.TLS {
@@ -85,7 +86,8 @@ func Launch(options Options) (s *Server, stop func(), err error) {
 		if err != nil {
 			break
 		}
-		if s.port, err = freePort(); err == nil {
+		s.held.Release()
+		if s.held, err = porttest.Take(); err == nil {
 			err = s.start(path)
 		}
 		if err == nil {
@@ -100,20 +102,6 @@ func Launch(options Options) (s *Server, stop func(), err error) {
 		err = errors.New("start redis-server: found no free port")
 	}
 	return nil, nil, err
-}
-
-// freePort finds a port that no outgoing connection is given: a server that
-// starts again on its port must find it free.
-func freePort() (int, error) {
-	var err error
-	for range portTries {
-		port := 10_000 + rand.IntN(20_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("find free port: %w", err)
 }
 
 // start runs redis-server until it answers.
@@ -146,9 +134,9 @@ func (s *Server) config() string {
 		fmt.Sprintf("databases %d", databases),
 		`save ""`,
 	}
-	port, tlsPort := s.port, 0
+	port, tlsPort := s.held.Number, 0
 	if o.TLS {
-		port, tlsPort = 0, s.port
+		port, tlsPort = 0, s.held.Number
 		lines = append(lines,
 			"tls-cert-file "+strconv.Quote(filepath.Join(s.dir, certificateFile)),
 			"tls-key-file "+strconv.Quote(filepath.Join(s.dir, keyFile)),
@@ -181,7 +169,7 @@ func (s *Server) socket() string { return filepath.Join(s.dir, "redis.sock") }
 func (s *Server) CAFile() string { return filepath.Join(s.dir, caFile) }
 
 // Addr is host and port.
-func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+func (s *Server) Addr() string { return s.held.Addr() }
 
 // URL is that of database 0, as RQ reads it.
 func (s *Server) URL() string { return s.url(0) }
