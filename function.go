@@ -1,6 +1,9 @@
 package distro
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Module is one Python file under modules_path.
 type Module struct {
@@ -79,3 +82,47 @@ const (
 	Record      TypeKind = "RECORD" // dataclass, TypedDict, NamedTuple or model; a Default of "..." is a key that may be left out
 	Alias       TypeKind = "ALIAS"
 )
+
+// optionsPrefixes begin the names of functions that offer the values of a
+// parameter, the rest being its name. Of two such functions the first counts.
+func optionsPrefixes() []string { return []string{"opcoes_", "options_"} }
+
+// OffersOptions finds the function of m that offers values for a parameter of
+// the others.
+func (m Module) OffersOptions(parameter string) (Function, bool) {
+	for _, prefix := range optionsPrefixes() {
+		for _, f := range m.Functions {
+			if f.Name == prefix+parameter {
+				return f, true
+			}
+		}
+	}
+	return Function{}, false
+}
+
+// OptionsOf is the parameter of other functions of m for which the function of a
+// name offers values; empty: for none.
+func (m Module) OptionsOf(function string) string {
+	for _, prefix := range optionsPrefixes() {
+		parameter, ok := strings.CutPrefix(function, prefix)
+		if !ok || parameter == "" {
+			continue
+		}
+		if f, found := m.OffersOptions(parameter); !found || f.Name != function {
+			continue
+		}
+		for _, f := range m.Functions {
+			if f.Name != function && slices.ContainsFunc(f.Parameters, func(p Parameter) bool { return p.Name == parameter }) {
+				return parameter
+			}
+		}
+	}
+	return ""
+}
+
+// NeedsArguments reports whether a call without arguments is refused.
+func (f Function) NeedsArguments() bool {
+	return f.Binding() && slices.ContainsFunc(f.Parameters, func(p Parameter) bool {
+		return p.Default == nil && p.Kind != VarPositional && p.Kind != VarKeyword
+	})
+}

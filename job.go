@@ -24,6 +24,7 @@ const (
 	TriggerSchedule = "schedule" // a request that runs it later
 	TriggerCLI      = "cli"      // the command line
 	TriggerRerun    = "rerun"    // somebody ran an earlier job again
+	TriggerOptions  = "options"  // somebody asked for the options of a parameter
 	TriggerRQ       = "rq"       // a producer that uses RQ
 )
 

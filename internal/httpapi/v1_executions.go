@@ -28,7 +28,7 @@ type Execution struct {
 	Stock      bool       `json:"stock,omitempty" doc:"it ran on a worker of RQ's own"`
 	CodeHash   string     `json:"code_hash,omitempty" doc:"SHA-256 of the module's file"`
 	Commit     string     `json:"commit,omitempty" doc:"that was checked out in modules_path"`
-	Trigger    string     `json:"trigger,omitempty" doc:"what made the job: api, schedule, cli, rerun or rq"`
+	Trigger    string     `json:"trigger,omitempty" doc:"what made the job: api, schedule, cli, rerun, options or rq"`
 	Caller     string     `json:"caller,omitempty"`
 	Result     *Result    `json:"result,omitempty"`
 	Failure    *Failure   `json:"failure,omitempty"`

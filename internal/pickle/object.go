@@ -215,7 +215,7 @@ func (p *printer) builtin(class global, o *object) bool {
 	}
 	switch class.name {
 	case "set", "frozenset":
-		return p.builtinSet(class.name, o)
+		return p.builtinSet(o)
 	case "bytearray":
 		return p.byteArray(o.args)
 	case "complex":
@@ -241,20 +241,33 @@ func (p *printer) builtin(class global, o *object) bool {
 	return false
 }
 
-func (p *printer) builtinSet(name string, o *object) bool {
-	s := &sequence{kind: set, items: o.items}
-	if name == "frozenset" {
+func (p *printer) builtinSet(o *object) bool {
+	s, ok := o.asSet()
+	if ok {
+		p.sequence(s)
+	}
+	return ok
+}
+
+// asSet is the set or frozenset that a call of its class makes, as pickles before
+// protocol 4 have it; ok is false where the object is none.
+func (o *object) asSet() (s *sequence, ok bool) {
+	s = &sequence{kind: set, items: o.items}
+	switch o.class {
+	case global{"builtins", "set"}:
+	case global{"builtins", "frozenset"}:
 		s.kind = frozenset
+	default:
+		return nil, false
 	}
 	if len(o.args) > 0 {
 		items, ok := o.args[0].(*sequence)
 		if !ok || len(o.args) > 1 {
-			return false
+			return nil, false
 		}
 		s.items = items.items
 	}
-	p.sequence(s)
-	return true
+	return s, true
 }
 
 func (p *printer) byteArray(args []any) bool {

@@ -100,6 +100,7 @@ type Service struct {
 	begun      chan struct{} // there is a new operation
 	glance     shared[Current]
 	work       shared[[]Operation]
+	offers     offers
 }
 
 // New returns a Service.
