@@ -118,6 +118,7 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/automations/{module}", read, typed("Get a module with its functions", s.getAutomation)},
 		{"GET", "/api/v1/automations/{module}/source", read, typed("Get the source text of a module", s.getSource)},
 		{"GET", "/api/v1/automations/{module}/{function}", read, typed("Get a function", s.getFunction)},
+		{"POST", "/api/v1/automations/{module}/{function}/options/{parameter}", operate, typed("Get the options that a module offers for a parameter", s.parameterOptions, tells(tellOptions))},
 
 		{"GET", "/healthz", open, raw("Ask whether the server lives", s.health, gives[Health](http.StatusOK))},
 		{"GET", "/readyz", open, raw("Ask whether the server takes work", s.ready, gives[Health](http.StatusOK))},

@@ -75,6 +75,7 @@ func testCatalog() catalog {
 				{Name: "limit", Kind: distro.KeywordOnly, Default: &none},
 			}},
 			{Name: "typed", Parameters: typedParameters()},
+			{Name: "options_month", Line: 7},
 			{Name: "Tools.clean", Line: 9, Decorators: []string{"staticmethod"}},
 			{Name: "anything", Parameters: []distro.Parameter{
 				{Name: "args", Kind: distro.VarPositional}, {Name: "kwargs", Kind: distro.VarKeyword},

@@ -89,6 +89,7 @@ func showModule(m distro.Module) Automation {
 	shown := Automation{Module: m.Name, Doc: m.Doc, Functions: make([]Function, len(m.Functions))}
 	for i, f := range m.Functions {
 		shown.Functions[i] = showFunction(f)
+		offered(&shown.Functions[i], m)
 	}
 	if e := m.Error; e != nil {
 		shown.Error = &SyntaxError{Message: e.Message, Line: e.Line, Column: e.Column, Text: e.Text}

@@ -63,6 +63,7 @@ func (s *Server) getFunction(ctx context.Context, in *functionInput) (*functionO
 		return nil, err
 	}
 	shown := showFunction(f)
+	offered(&shown, m)
 	shown.Schema = signature.Schema(f, m.Types...)
 	return &functionOutput{shown}, nil
 }

@@ -356,7 +356,7 @@ func TestAutomationsAreShownWithTheirFunctions(t *testing.T) {
 	function := ask[httpapi.Function](b, 200, "GET", "/api/v1/automations/pkg.report/build", "")
 	none := "None"
 	want := httpapi.Function{Name: "build", Line: 1, Parameters: []httpapi.Parameter{
-		{Name: "month", Kind: "POSITIONAL_OR_KEYWORD", Annotation: "str"}, {Name: "limit", Kind: "KEYWORD_ONLY", Default: &none},
+		{Name: "month", Kind: "POSITIONAL_OR_KEYWORD", Annotation: "str", Options: "options_month"}, {Name: "limit", Kind: "KEYWORD_ONLY", Default: &none},
 	}}
 	if !strings.Contains(string(function.Schema), `"required":["month"]`) || module.Functions[0].Schema != nil {
 		t.Errorf("schema %s, in the list %s", function.Schema, module.Functions[0].Schema)

@@ -239,6 +239,7 @@ type Function struct {
 	Decorators []string    `json:"decorators,omitempty"`
 	Parameters []Parameter `json:"parameters"`
 	Returns    string      `json:"returns,omitempty"`
+	OptionsOf  string      `json:"options_of,omitempty" doc:"the parameter of other functions for which it offers values"`
 
 	Schema json.RawMessage `json:"schema,omitempty" doc:"JSON Schema (2020-12) of kwargs, in the answer of one function only; its member x-args, where it is there, is a JSON Schema of args: of the parameters that are taken by position only. Names agree with what is refused when a job is enqueued; types are what the annotations say, and are not enforced"`
 }
@@ -249,6 +250,7 @@ type Parameter struct {
 	Kind       string  `json:"kind"`
 	Annotation string  `json:"annotation,omitempty"`
 	Default    *string `json:"default,omitempty" doc:"source text; absent: the argument is required"`
+	Options    string  `json:"options_function,omitempty" doc:"the function of the module that offers values for it"`
 }
 
 // Suspension answers POST /api/v1/workers/suspend and /resume.
