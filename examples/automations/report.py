@@ -48,6 +48,11 @@ def build(month: str = "2026-10", source: str = str(SALES), pause: float = 0.25)
     }
 
 
+def opcoes_month() -> list:
+    """Oferece os meses que têm vendas."""
+    return _months(SALES)
+
+
 def _sales(source: Path, month: str) -> Iterator[Dict[str, str]]:
     with open(source, encoding="utf-8-sig", newline="") as file:
         for row in csv.DictReader(file, delimiter=";"):

@@ -13,33 +13,34 @@ import (
 
 // automationView is the page of a function.
 type automationView struct {
-	Module   string
-	Name     string
-	File     string
-	Line     int
-	Async    bool
-	URL      string
-	Summary  string
-	Doc      string
-	Tabs     []tab
-	Tab      string
-	Refused  string // key of why it cannot be called
-	Error    *distro.SyntaxError
-	Changed  bool // its decorators may change what it takes
-	Form     *runForm
-	History  []jobRow
-	More     string // the same list among all jobs
-	Next     string
-	First    string
-	Partial  bool // looking took too long: the next page goes on
-	Windows  []windowChoice
-	Charts   []*chart
-	Rate     string // of failures
-	Source   []sourceLine
-	Cut      bool
-	Commit   string
-	Hash     string
-	Decorate []string
+	Module    string
+	Name      string
+	File      string
+	Line      int
+	Async     bool
+	URL       string
+	Summary   string
+	Doc       string
+	Tabs      []tab
+	Tab       string
+	Refused   string // key of why it cannot be called
+	Error     *distro.SyntaxError
+	Changed   bool   // its decorators may change what it takes
+	OptionsOf string // the parameter of other functions for which it offers values
+	Form      *runForm
+	History   []jobRow
+	More      string // the same list among all jobs
+	Next      string
+	First     string
+	Partial   bool // looking took too long: the next page goes on
+	Windows   []windowChoice
+	Charts    []*chart
+	Rate      string // of failures
+	Source    []sourceLine
+	Cut       bool
+	Commit    string
+	Hash      string
+	Decorate  []string
 }
 
 // sourceLine is a line of a module.
@@ -108,7 +109,7 @@ func (s *Server) automation(r *request) error {
 		if err != nil {
 			return err
 		}
-		view.Form = s.viewRun(r, fm, a, notice)
+		view.Form = s.viewRun(r, &t, fm, a, notice)
 	}
 	return s.showAutomation(r, http.StatusOK, &t, &view)
 }
@@ -136,6 +137,7 @@ func (r *reader) viewAutomation(t *target, chosen string) automationView {
 		Module: t.module.Name, Name: t.function.Name, File: strings.ReplaceAll(t.module.Name, ".", "/") + ".py", Line: t.function.Line,
 		Async: t.function.Async, URL: t.url(), Refused: t.refused(), Error: t.module.Error, Tab: "run",
 		Changed: !t.function.Binding(), Decorate: t.function.Decorators,
+		OptionsOf: t.module.OptionsOf(t.function.Name),
 	}
 	doc := signature.ReadDocstring(t.function.Doc)
 	view.Summary, view.Doc = doc.Summary, doc.Text

@@ -52,10 +52,13 @@ type moduleView struct {
 
 // functionRow is a function with how it went lately.
 type functionRow struct {
-	Module  string
-	Name    string
-	Doc     string
-	URL     string
+	Module string
+	Name   string
+	Doc    string
+	URL    string
+
+	OptionsOf string // the parameter of other functions for which it offers values
+
 	Strip   strip
 	Median  string
 	Slow    string // p95
@@ -163,7 +166,7 @@ func (s *selector) module(m *distro.Module) *moduleView {
 		f := &m.Functions[i]
 		doc := firstLine(f.Doc)
 		if s.matches(m.Name+"."+f.Name+" "+doc+" "+view.Doc) && s.take() {
-			view.Functions = append(view.Functions, functionRow{Module: m.Name, Name: f.Name, Doc: doc, URL: automationURL(m.Name, f.Name)})
+			view.Functions = append(view.Functions, functionRow{Module: m.Name, Name: f.Name, Doc: doc, URL: automationURL(m.Name, f.Name), OptionsOf: m.OptionsOf(f.Name)})
 		}
 	}
 	if len(view.Functions) == 0 {

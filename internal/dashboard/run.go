@@ -25,10 +25,14 @@ type runForm struct {
 	Ran     string // the job that the form made last
 }
 
-// prefillNotice says where what stands in a form comes from.
+// prefillNotice says where what stands in a form comes from, and what is to be
+// asked for it.
 type prefillNotice struct {
 	from         string
 	lost, partly bool
+
+	asks  string // the parameter whose options a button asks for; empty: none does
+	again bool   // it asks for new ones
 }
 
 // optionID is the control that has the ID of the job that a form makes.
@@ -97,7 +101,12 @@ func (s *Server) runAutomation(r *request) error {
 			return err
 		}
 		a.Hold()
-		view.Form = s.viewRun(r, fm, a, prefillNotice{})
+		view.Form = s.viewRun(r, &t, fm, a, prefillNotice{})
+		return s.showAutomation(r, http.StatusOK, &t, &view)
+	}
+	if parameter, again := a.WantsSuggestions(); parameter != "" {
+		a.Hold()
+		view.Form = s.viewRun(r, &t, fm, a, prefillNotice{asks: parameter, again: again})
 		return s.showAutomation(r, http.StatusOK, &t, &view)
 	}
 	job, refused, err := s.enqueue(r, &t, a)
@@ -106,7 +115,7 @@ func (s *Server) runAutomation(r *request) error {
 	}
 	if refused != nil || !a.Valid() {
 		a.Hold()
-		view.Form = s.viewRun(r, fm, a, prefillNotice{})
+		view.Form = s.viewRun(r, &t, fm, a, prefillNotice{})
 		view.Form.Refused = refused
 		return s.showAutomation(r, http.StatusUnprocessableEntity, &t, &view)
 	}
@@ -156,10 +165,14 @@ func (s *Server) enqueue(r *request, t *target, a *form.Answers) (distro.Job, *f
 }
 
 // viewRun is the form with what stands in it.
-func (s *Server) viewRun(r *request, fm *form.Form, a *form.Answers, notice prefillNotice) *runForm {
+func (s *Server) viewRun(r *request, t *target, fm *form.Form, a *form.Answers, notice prefillNotice) *runForm {
 	var elsewhere []string
 	if fm.Takes(signature.FormatPath) {
 		elsewhere = s.elsewhere(r)
+	}
+	s.suggest(r, t, fm, a)
+	if notice.asks != "" {
+		s.ask(r, t, a, notice.asks, notice.again)
 	}
 	v := &runForm{View: a.View(elsewhere), From: notice.from, Lost: notice.lost, Partly: notice.partly, ID: a.Get(optionID)}
 	if v.ID == "" {

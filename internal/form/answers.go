@@ -21,6 +21,8 @@ type Answers struct {
 	problems map[string]*problem
 	files    map[string]File // by the paths of their fields
 
+	suggested map[string]Suggestions // by parameter
+
 	elsewhere []string // other machines, which cannot read what is kept here
 }
 
@@ -101,6 +103,7 @@ const (
 	nullMark  = "null:"
 	countMark = "n:"
 	keyMark   = "key:"
+	pickMark  = "pick:"
 	maxRows   = 100
 )
 

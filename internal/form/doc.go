@@ -17,9 +17,12 @@
 //	key:PATH        the key of a row
 //	file:PATH       a file in place of the value
 //	ref:PATH        the ID of a file that an earlier post of the form sent
+//	pick:PATH       one of the values that are suggested, to become a line of the field
 //	opt.NAME        an option of the job, beside the arguments
-//	add, drop, as-json, as-form
-//	                the path of what a button gives a row more or less, or another shape
+//	add, drop, as-json, as-form, pick
+//	                the path of what a button gives a row or line more or less, or another shape
+//	suggest, suggest-again
+//	                the path of what a button asks for suggestions for
 //
 // Everything in a request is what anybody may have sent. No form has more than
 // 200 fields or 100 rows in one of them, and no name that is none of its

@@ -80,6 +80,7 @@ type field struct {
 	upload  string // a file may be given for it, and becomes what this format says; empty: none may
 	single  bool   // of lines: one line alone is no list
 	keyed   bool   // of rows: each has a key
+	offered bool   // a function of the module offers values for it
 }
 
 // choice is one of the values of an enumeration.
@@ -117,6 +118,9 @@ func New(m *distro.Module, f distro.Function, opts Options) (*Form, error) {
 		fd.typ = f.Parameters[i].Annotation
 		if said := doc.Parameters[p.Name]; said.Text != "" {
 			fd.doc = said.Text
+		}
+		if offering, ok := m.OffersOptions(p.Name); ok && offering.Name != f.Name {
+			fd.offer()
 		}
 		fm.fields = append(fm.fields, fd)
 	}

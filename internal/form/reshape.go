@@ -7,9 +7,9 @@ import (
 )
 
 // Reshapes reports whether a button asks for a form that is shaped otherwise: with
-// a row more or less, or a field as JSON.
+// a row or a line more or less, or a field as JSON.
 func (a *Answers) Reshapes() bool {
-	return slices.ContainsFunc([]string{"add", "drop", "as-json", "as-form"}, func(name string) bool { return a.Get(name) != "" })
+	return slices.ContainsFunc([]string{"add", "drop", "as-json", "as-form", "pick"}, func(name string) bool { return a.Get(name) != "" })
 }
 
 // Reshape changes the form as the button asks for. Rows may move, and references
@@ -35,6 +35,10 @@ func (a *Answers) Reshape() {
 	case a.Get("as-form") != "":
 		if f := fm.find(a.Get("as-form")); f != nil {
 			a.asForm(f)
+		}
+	case a.Get("pick") != "":
+		if f := fm.find(a.Get("pick")); f != nil {
+			a.pick(f)
 		}
 	}
 	a.files = map[string]File{}

@@ -56,8 +56,10 @@ type FieldView struct {
 	Kept string // its name and size
 	Lost string // the name of one that is to be chosen again
 
-	Null   bool // there is a switch for None
-	IsNull bool
+	Null    bool // there is a switch for None
+	IsNull  bool
+	Suggest *SuggestView // values are suggested for it; nil: none are
+
 	Shaped bool // it can be entered as JSON too
 	Raw    bool // it is
 
@@ -156,6 +158,9 @@ func (a *Answers) viewField(f *field) FieldView {
 		v.Control = string(controlJSON)
 	}
 	a.viewControl(&v, f)
+	if !v.Raw && v.Control != string(controlLong) && v.Kind != string(controlLong) {
+		v.Suggest = a.viewSuggestions(f)
+	}
 	a.viewFile(&v, f)
 	v.Hints = append(a.reader.hints(f, &v), a.fileHints(f)...)
 	if v.Problem != "" || v.Lost != "" || v.Help != "" || v.Doc != "" || len(v.Hints) > 0 {

@@ -34,7 +34,7 @@ func TestTheExamplesCanBeCalled(t *testing.T) {
 	}
 	want := []string{
 		"cleaner.clean", "database.load", "fails.always_fails", "fails.fails_at_first", "health.check", "health.check_all",
-		"hello_world.send_hello_world", "report.build", "slow.count",
+		"hello_world.send_hello_world", "report.build", "report.opcoes_month", "slow.count",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("functions (-want +got):\n%s", diff)
@@ -53,6 +53,7 @@ func TestTheExamplesDoWhatTheySay(t *testing.T) {
 		"database.load()['top'][0]":                                                          "'Açaí 1 L'",
 		"asyncio.run(health.check_all(['http://127.0.0.1:1/', 'file:///etc/passwd']))['up']": "0",
 		"slow.count(3, 0)":                  "3",
+		"report.opcoes_month()":             "['2026-08', '2026-09', '2026-10']",
 		"fails.fails_at_first(1)":           "'aceito na tentativa 1'",
 		"fails.fails_at_first(2)":           "SupplierError('tentativa 1 recusada')",
 		"fails.always_fails('sem estoque')": "SupplierError('pedido 4711 recusado: sem estoque')",

@@ -14,7 +14,26 @@ import (
 type rawOption struct {
 	json   []byte // nil: it is no plain data
 	source string // as Python spells it, where json is nil
-	label  string
+	label  string // empty: the function gave none
+}
+
+// said is the option for people.
+func (o *rawOption) said() string {
+	switch {
+	case o.label != "":
+		return o.label
+	case o.json != nil && jsonscan.KindOf(o.json) == jsonscan.String:
+		return oneLine(jsonscan.Text(o.json), maxOptionLabel)
+	}
+	return oneLine(string(o.json)+o.source, maxOptionLabel)
+}
+
+// plainText is what Python's str makes of plain values.
+func plainText(v pickle.Value) string {
+	if text, ok := v.Text(); ok {
+		return text
+	}
+	return v.Repr(maxOptionLabel)
 }
 
 // unserializable is what RQ keeps of a value that cannot be pickled.
@@ -45,6 +64,10 @@ func readOffer(job *distro.Job) *offered {
 // read reads a returned value.
 func (k *offered) read(data []byte) {
 	k.state = OptionsUnfit
+	if len(data) == 0 {
+		k.message = "what the function returned cannot be pickled; return a list"
+		return
+	}
 	value, err := pickle.Read(data, pickle.Limits{})
 	if err != nil {
 		k.message = "what the function returned cannot be read: " + oneLine(err.Error(), maxOptionLabel)
@@ -79,7 +102,7 @@ func (k *offered) read(data []byte) {
 		}
 	}
 	if value.Unordered() {
-		slices.SortFunc(k.options, func(a, b rawOption) int { return strings.Compare(a.label, b.label) })
+		slices.SortFunc(k.options, func(a, b rawOption) int { return strings.Compare(a.said(), b.said()) })
 	}
 	k.finish(len(elements))
 }
@@ -106,21 +129,13 @@ func (k *offered) add(i int, v pickle.Value, label *pickle.Value) bool {
 	}
 	var o rawOption
 	if text, ok := v.JSON(maxOption); ok {
-		o.json, o.label = text, string(text)
-		if jsonscan.KindOf(text) == jsonscan.String {
-			o.label = jsonscan.Text(text)
-		}
+		o.json = text
 	} else {
 		o.source = v.Repr(maxOption)
-		o.label = o.source
 	}
 	if label != nil {
-		o.label = label.Repr(maxOptionLabel)
-		if text, ok := label.Text(); ok {
-			o.label = text
-		}
+		o.label = oneLine(plainText(*label), maxOptionLabel)
 	}
-	o.label = oneLine(o.label, maxOptionLabel)
 	k.options = append(k.options, o)
 	return true
 }

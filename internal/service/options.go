@@ -1,7 +1,6 @@
 package service
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -19,13 +18,14 @@ import (
 const (
 	MaxOptions = 1000 // of one parameter; those behind are left out
 
-	optionsTimeout = 5 * time.Second  // of the function that offers them
-	optionsWait    = 6 * time.Second  // of a request for them
-	optionsKept    = 5 * time.Minute  // how long they are given again without asking anew
-	failureKept    = 30 * time.Second // the same where the function did not offer any
-	maxOffers      = 200              // functions whose options are kept
-	maxOption      = 1000             // bytes of a value as JSON, and characters of it as Python spells it
-	maxOptionLabel = 200              // characters
+	optionsTimeout = 5 * time.Second        // of the function that offers them
+	optionsWait    = 6 * time.Second        // of a request for them
+	stockLook      = 500 * time.Millisecond // how often a job is looked at that RQ's own workers may run
+	optionsKept    = 5 * time.Minute        // how long they are given again without asking anew
+	failureKept    = 30 * time.Second       // the same where the function did not offer any
+	maxOffers      = 200                    // functions whose options are kept
+	maxOption      = 1000                   // bytes of a value as JSON, and characters of it as Python spells it
+	maxOptionLabel = 200                    // characters
 )
 
 // OptionsState is what became of a request for options.
@@ -85,6 +85,7 @@ type offer struct {
 	mu    sync.Mutex // held while a job is made, so that requests at the same time share it
 	job   string     // the ID of one that has not ended, as far as is known; empty: there is none
 	asked time.Time  // when that was made
+	stock bool       // workers of RQ's own may run it
 	known *offered   // nil: nothing
 	until time.Time  // known is given again
 }
@@ -167,9 +168,9 @@ func (s *Service) ParameterOptions(ctx context.Context, r OptionsRequest) (Param
 		return c.shown(&offered{state: OptionsUnfit, message: "the function needs arguments, and is called without any: give its parameters defaults"}), nil
 	}
 	o := s.offers.of(c.key())
-	known, job, err := s.ask(ctx, o, &c, r)
+	known, wait, err := s.ask(ctx, o, &c, r)
 	if err == nil && known == nil {
-		known, err = s.awaitOffer(ctx, o, job)
+		known, err = s.awaitOffer(ctx, o, wait)
 	}
 	if err != nil {
 		return ParameterOptions{}, err
@@ -195,23 +196,29 @@ func (s *Service) KnownOptions(ctx context.Context, module, function, parameter 
 	return c.shown(known), true
 }
 
-// ask returns what is known, or the ID of a job that will tell.
-func (s *Service) ask(ctx context.Context, o *offer, c *source, r OptionsRequest) (known *offered, job string, err error) {
+// asking is a job that will tell what is offered.
+type asking struct {
+	job   string
+	stock bool // workers of RQ's own may run it, whose end no change tells of
+}
+
+// ask returns what is known, or the job that will tell.
+func (s *Service) ask(ctx context.Context, o *offer, c *source, r OptionsRequest) (known *offered, wait asking, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := s.opts.Now()
 	if o.job != "" && now.Sub(o.asked) < optionsKept {
-		return nil, o.job, nil
+		return nil, asking{o.job, o.stock}, nil
 	}
 	if o.known != nil && !r.Refresh && now.Before(o.until) {
-		return o.known, "", nil
+		return o.known, asking{}, nil
 	}
-	queue, why, err := s.servedQueue(ctx)
+	queue, stock, why, err := s.servedQueue(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, asking{}, err
 	}
 	if queue == "" {
-		return &offered{state: OptionsNoWorker, message: why}, "", nil
+		return &offered{state: OptionsNoWorker, message: why}, asking{}, nil
 	}
 	none := 0
 	made, err := s.job(ctx, Request{
@@ -219,48 +226,60 @@ func (s *Service) ask(ctx context.Context, o *offer, c *source, r OptionsRequest
 		Trigger: distro.TriggerOptions, Caller: r.Caller,
 	})
 	if err != nil {
-		return nil, "", err
+		return nil, asking{}, err
 	}
 	// It waits for nobody longer than somebody waits for it, and its result is
 	// there to be read, whatever is configured.
 	made.TTL, made.ResultTTL = optionsKept, optionsKept
 	if err := s.enqueueJob(ctx, made); err != nil {
-		return nil, "", err
+		return nil, asking{}, err
 	}
-	o.job, o.asked = made.ID, now
-	return nil, made.ID, nil
+	o.job, o.asked, o.stock = made.ID, now, stock
+	return nil, asking{o.job, stock}, nil
 }
 
 // servedQueue is a queue from which a worker takes jobs now: that of requests
-// which name none, else the first. Where there is none it is empty, and why says so.
-func (s *Service) servedQueue(ctx context.Context) (queue, why string, err error) {
+// which name none, else the first. stock says that one of RQ's own may. Where there
+// is no such queue it is empty, and why says so.
+func (s *Service) servedQueue(ctx context.Context) (queue string, stock bool, why string, err error) {
 	counts, err := s.Queues(ctx)
 	if err != nil {
-		return "", "", err
+		return "", false, "", err
 	}
 	if counts.Suspended {
-		return "", "all workers are suspended", nil
+		return "", false, "all workers are suspended", nil
 	}
 	workers, err := s.Workers(ctx)
 	if err != nil {
-		return "", "", err
+		return "", false, "", err
 	}
 	why = "no worker is there"
 	for _, name := range append([]string{s.DefaultQueue()}, s.opts.Queues...) {
-		if !slices.ContainsFunc(workers, func(w distro.Worker) bool { return !w.Draining && slices.Contains(w.Queues, name) }) {
+		serves := func(w distro.Worker) bool { return !w.Draining && slices.Contains(w.Queues, name) }
+		if !slices.ContainsFunc(workers, serves) {
 			continue
 		}
 		if !slices.ContainsFunc(counts.Queues, func(q distro.QueueInfo) bool { return q.Name == name && q.Paused }) {
-			return name, "", nil
+			return name, slices.ContainsFunc(workers, func(w distro.Worker) bool { return w.Stock && serves(w) }), "", nil
 		}
 		why = "the queues that workers serve are paused"
 	}
-	return "", why, nil
+	return "", false, why, nil
 }
 
 // awaitOffer waits for a job, and keeps what it offers.
-func (s *Service) awaitOffer(ctx context.Context, o *offer, id string) (*offered, error) {
-	job, err := s.Wait(ctx, id, optionsWait)
+func (s *Service) awaitOffer(ctx context.Context, o *offer, wait asking) (*offered, error) {
+	id, step := wait.job, optionsWait
+	if wait.stock {
+		step = stockLook
+	}
+	var job distro.Job
+	var err error
+	for waited := time.Duration(0); waited < optionsWait; waited += step {
+		if job, err = s.Wait(ctx, id, step); err != nil || job.Status.Ended() {
+			break
+		}
+	}
 	missing := distro.ErrorCode(err) == distro.CodeNotFound
 	switch {
 	case missing:
@@ -296,7 +315,7 @@ func (c *source) shown(known *offered) ParameterOptions {
 		value, err := y.option(typ, &raw)
 		if err != nil {
 			if shown.Unfit++; shown.Unfit == 1 {
-				shown.Example = clip(cmp.Or(raw.label, string(raw.json), raw.source), maxOptionLabel) + ": " + err.Message
+				shown.Example = raw.said() + ": " + err.Message
 			}
 			continue
 		}
@@ -319,7 +338,7 @@ func (y *typing) option(t signature.Type, raw *rawOption) ([]byte, *distro.Error
 		}
 	}
 	if value == nil {
-		return nil, distro.Invalid("", "is no plain value")
+		return nil, distro.Invalid("", "is no plain value, or a long one")
 	}
 	y.begin(len(value))
 	_, err := y.value(t, value, "", MaxDepth)
@@ -327,8 +346,12 @@ func (y *typing) option(t signature.Type, raw *rawOption) ([]byte, *distro.Error
 		return value, nil
 	}
 	y.begin(len(value))
-	if _, asElement := y.value(t, slices.Concat([]byte("["), value, []byte("]")), "", MaxDepth); asElement == nil {
+	_, asElement := y.value(t, slices.Concat([]byte("["), value, []byte("]")), "", MaxDepth)
+	if asElement == nil {
 		return value, nil
+	}
+	if slices.Contains([]signature.Class{signature.List, signature.Tuple, signature.Set, signature.Frozenset, signature.Deque}, t.Class) {
+		err = asElement
 	}
 	if e, ok := errors.AsType[*distro.Error](err); ok {
 		return nil, e

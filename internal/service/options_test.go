@@ -199,7 +199,7 @@ func TestOptionsAreValuesOfTheParameter(t *testing.T) {
 		{"who", "Unserializable return value", ``, 0, "cannot be pickled"},
 		{"who", []any{pickle.Dict{}}, ``, 0, "element 1"},
 		{"who", []any{pickle.Made{Module: "os", Name: "system", Args: pickle.Tuple{"x"}}}, ``, 1, ""},
-		{"who", []any{strings.Repeat("x", 5000), "<b>\n"}, `"<b>\u000a" <b>; `, 1, ""},
+		{"who", []any{strings.Repeat("x", 5000), "<b>\n"}, `"<b>\u000a"; `, 1, ""},
 	} {
 		s.catalog.modules[0].Hash = fmt.Sprint("v", i)
 		answer := s.asking(tt.parameter, false)

@@ -37,6 +37,20 @@ def emitir(
     return {"numero": random.randint(10_000, 99_999), "tomador": tomador, "valor": str(valor)}
 
 
+def opcoes_tomador():
+    """Clientes com contrato ativo."""
+    return [
+        ("12.345.678/0001-90", "Padaria São José"),
+        ("98.765.432/0001-10", "Metalúrgica Aurora"),
+        ("45.111.222/0001-33", "Clínica Vida Nova"),
+    ]
+
+
+def opcoes_emails():
+    """Quem costuma receber o PDF."""
+    return ["fiscal@padaria.example", "contas@aurora.example"]
+
+
 def baixar_xml(mes, tentativas=3):
     """Baixa os XML das notas recebidas no mês."""
     for n in range(1, tentativas + 1):
