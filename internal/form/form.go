@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/service/jsonscan"
@@ -178,7 +177,7 @@ func (b *builder) guess(f *field, depth int) {
 	f.control = controlAny
 	value := bytes.TrimSpace(f.standard)
 	if len(value) == 0 {
-		if secretName(f.name) {
+		if signature.SecretName(f.name) {
 			f.control = controlSecret
 		}
 		return
@@ -197,7 +196,7 @@ func (b *builder) guess(f *field, depth int) {
 		guessed.types = []string{"object"}
 	default:
 		f.nullable = true
-		if secretName(f.name) {
+		if signature.SecretName(f.name) {
 			f.control = controlSecret
 		}
 		return
@@ -254,7 +253,7 @@ func textControl(f *field, format string) control {
 		return controlLong
 	}
 	switch {
-	case secretName(f.name):
+	case signature.SecretName(f.name):
 		return controlSecret
 	case format == "" && (longName(f.name) || longText(f.standard)):
 		return controlLong
@@ -431,41 +430,9 @@ func choicesOf(s *schema) []choice {
 	return list
 }
 
-// words parts the name of a parameter: api_key, apiKey.
-func words(name string) []string {
-	var b strings.Builder
-	lower := false
-	for _, r := range name {
-		if unicode.IsUpper(r) && lower {
-			b.WriteByte(' ')
-		}
-		lower = unicode.IsLower(r)
-		if r == '_' {
-			r = ' '
-		}
-		b.WriteRune(unicode.ToLower(r))
-	}
-	return strings.Fields(b.String())
-}
-
-// secretName reports whether a parameter holds what nobody should read over a
-// shoulder.
-func secretName(name string) bool {
-	parts := words(name)
-	joined := strings.Join(parts, "")
-	for _, hint := range []string{"apikey", "chaveapi", "accesskey", "secretkey", "privatekey", "chaveprivada"} {
-		if strings.Contains(joined, hint) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(parts, func(w string) bool {
-		return slices.Contains([]string{"senha", "password", "passwd", "pwd", "token", "secret", "segredo", "passphrase", "credential", "pin"}, w)
-	})
-}
-
 // longName reports whether a parameter holds text of more than a line.
 func longName(name string) bool {
-	parts := words(name)
+	parts := signature.Words(name)
 	for _, short := range []string{"path", "arquivo", "caminho", "file", "filename", "pasta", "dir", "url", "id", "tipo", "type", "name", "nome", "key"} {
 		if slices.Contains(parts, short) {
 			return false

@@ -23,6 +23,7 @@ type History interface {
 
 	Operations
 	Answers
+	Presets
 }
 
 // Operations are kept so that they go on after this process was killed.

@@ -391,7 +391,7 @@ func (y *typing) record(t signature.Type, text []byte, at string, depth int) (an
 	}
 	for _, f := range fields {
 		if f.Required && !given[f.Name] {
-			return nil, distro.Invalid(at+"."+f.Name, "%s needs this field", t.Name)
+			return nil, distro.Invalid(at+"."+f.Name, "%s"+needsField, t.Name)
 		}
 	}
 	if t.Class == signature.Keys {
@@ -399,6 +399,9 @@ func (y *typing) record(t signature.Type, text []byte, at string, depth int) (an
 	}
 	return pickle.Made{Module: y.module, Name: t.Name, Kwargs: d}, nil
 }
+
+// needsField ends the refusal of a record that lacks a field.
+const needsField = " needs this field"
 
 func fieldType(fields []signature.Field, name string) (signature.Type, bool) {
 	for _, f := range fields {
