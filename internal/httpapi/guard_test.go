@@ -68,7 +68,7 @@ func TestATokenThatMayReadChangesNothing(t *testing.T) {
 	const reading = "fedcba9876543210"
 	b := setup(t, withToken, func(o *httpapi.Options) { o.ReadToken = reading })
 	b.api.EndStreams()
-	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{worker}", "w", "{stream}", "s", "{name}", "1/a")
+	replacer := strings.NewReplacer("{id}", "x", "{queue}", "low", "{module}", "m", "{function}", "f", "{worker}", "w", "{stream}", "s", "presets/{name}", "presets/a", "{name}", "1/a")
 	for _, route := range b.api.Routes() {
 		path := replacer.Replace(route.Path)
 		clean := strings.HasPrefix(route.Path, "/scheduler/clean-queue")

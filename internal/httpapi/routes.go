@@ -119,6 +119,10 @@ func (s *Server) table() []route {
 		{"GET", "/api/v1/automations/{module}/source", read, typed("Get the source text of a module", s.getSource)},
 		{"GET", "/api/v1/automations/{module}/{function}", read, typed("Get a function", s.getFunction)},
 		{"POST", "/api/v1/automations/{module}/{function}/options/{parameter}", operate, typed("Get the options that a module offers for a parameter", s.parameterOptions, tells(tellOptions))},
+		{"GET", "/api/v1/automations/{module}/{function}/presets", read, typed("List the presets of a function", s.listPresets)},
+		{"GET", presetPath, read, typed("Get a preset", s.getPreset)},
+		{"PUT", presetPath, operate, typed("Save a preset, or replace it", s.savePreset, saves[Preset], tells(tellPresets))},
+		{"DELETE", presetPath, operate, typed("Delete a preset", s.deletePreset)},
 
 		{"GET", "/healthz", open, raw("Ask whether the server lives", s.health, gives[Health](http.StatusOK))},
 		{"GET", "/readyz", open, raw("Ask whether the server takes work", s.ready, gives[Health](http.StatusOK))},
@@ -254,7 +258,7 @@ func (r route) part(err error) string {
 	if e, ok := errors.AsType[*distro.Error](err); ok && e.Field != "" && strings.Contains(r.path, "{"+e.Field+"}") {
 		return "path"
 	}
-	if r.method == http.MethodPost && r.path == operationsPath {
+	if r.method == http.MethodPost && r.path == operationsPath || r.method == http.MethodPut {
 		return "body"
 	}
 	return "query"
