@@ -104,6 +104,7 @@ func (s *Server) routes() {
 	s.page("GET /automations/{module}/{function}", s.automation)
 	s.mount("POST /automations/{module}/{function}", s.runAutomation) // it reads its form itself: there may be files in it
 	s.page("POST /automations/{module}/{function}/options/{parameter}", s.suggestions)
+	s.page("POST /automations/{module}/{function}/presets/delete", s.deletePreset)
 	s.page("GET /jobs", s.jobs)
 	s.page("GET /jobs/rows", s.jobRows)
 	s.page("GET /jobs/{id}", s.job)

@@ -23,6 +23,7 @@ type runForm struct {
 	Lost    bool   // they are not known
 	Partly  bool   // some of them have no place here
 	Ran     string // the job that the form made last
+	Presets *presetsView
 }
 
 // prefillNotice says where what stands in a form comes from, and what is to be
@@ -33,14 +34,24 @@ type prefillNotice struct {
 
 	asks  string // the parameter whose options a button asks for; empty: none does
 	again bool   // it asks for new ones
+
+	preset presetOf
 }
 
 // optionID is the control that has the ID of the job that a form makes.
 const optionID = "opt.id"
 
-// prefill enters the arguments of an earlier job, and what the address says.
+// prefill enters a preset, or the arguments of an earlier job, and what the address
+// says.
 func (s *Server) prefill(r *request, t *target, a *form.Answers) (prefillNotice, error) {
 	notice := prefillNotice{from: r.query("from")}
+	preset, named, err := s.fill(r, t, a)
+	if err != nil {
+		return notice, err
+	}
+	if notice.preset = preset; named {
+		notice.from = ""
+	}
 	if notice.from != "" {
 		k, err := s.look(r, notice.from)
 		if err != nil && distro.ErrorCode(err) != distro.CodeNotFound {
@@ -73,8 +84,8 @@ func callOf(k *known, t *target) service.Recalled {
 	return service.Recalled{}
 }
 
-// runAutomation does what a button of the form asks for: makes the job, or
-// shows the form with a row more or less.
+// runAutomation does what a button of the form asks for: makes the job, or shows
+// the form again.
 func (s *Server) runAutomation(r *request) error {
 	if err := r.operator(); err != nil {
 		return err
@@ -95,19 +106,12 @@ func (s *Server) runAutomation(r *request) error {
 	if err != nil {
 		return err
 	}
-	if a.Reshapes() {
-		a.Reshape()
-		if err := s.refer(r, a); err != nil {
-			return err
-		}
+	if again, err := s.again(r, &t, a); err != nil {
+		return err
+	} else if again != nil {
 		a.Hold()
-		view.Form = s.viewRun(r, &t, fm, a, prefillNotice{})
-		return s.showAutomation(r, http.StatusOK, &t, &view)
-	}
-	if parameter, again := a.WantsSuggestions(); parameter != "" {
-		a.Hold()
-		view.Form = s.viewRun(r, &t, fm, a, prefillNotice{asks: parameter, again: again})
-		return s.showAutomation(r, http.StatusOK, &t, &view)
+		view.Form = s.viewRun(r, &t, fm, a, again.notice)
+		return s.showAutomation(r, again.status, &t, &view)
 	}
 	job, refused, err := s.enqueue(r, &t, a)
 	if err != nil {
@@ -123,6 +127,29 @@ func (s *Server) runAutomation(r *request) error {
 		return r.seeOther(query(t.url(), "from", job.ID, "ran", job.ID))
 	}
 	return r.seeOther("/jobs/" + url.PathEscape(job.ID))
+}
+
+// shownAgain is a form that comes back without anything being run.
+type shownAgain struct {
+	status int
+	notice prefillNotice
+}
+
+// again does what a button asks for that runs nothing: gives the form another
+// shape, asks for options, saves a preset. nil: the button is none of these.
+func (s *Server) again(r *request, t *target, a *form.Answers) (*shownAgain, error) {
+	parameter, anew := a.WantsSuggestions()
+	switch {
+	case a.Reshapes():
+		a.Reshape()
+		return &shownAgain{status: http.StatusOK}, s.refer(r, a)
+	case parameter != "":
+		return &shownAgain{http.StatusOK, prefillNotice{asks: parameter, again: anew}}, nil
+	case keeps(a) && s.opts.Service.HasPresets():
+		preset, status := s.savePreset(r, t, a)
+		return &shownAgain{status, prefillNotice{preset: preset}}, nil
+	}
+	return nil, nil
 }
 
 // sameFor is how long a form that is sent again makes the same job: the button
@@ -175,6 +202,7 @@ func (s *Server) viewRun(r *request, t *target, fm *form.Form, a *form.Answers, 
 		s.ask(r, t, a, notice.asks, notice.again)
 	}
 	v := &runForm{View: a.View(elsewhere), From: notice.from, Lost: notice.lost, Partly: notice.partly, ID: a.Get(optionID)}
+	v.Presets = s.viewPresets(r, t, a, notice.preset)
 	if v.ID == "" {
 		v.ID = distro.NewID()
 	}

@@ -517,13 +517,20 @@ func (a *Answers) readRow(f *field, i int, seen map[string]bool) ([]byte, bool) 
 // name, a JSON object. What is wrong is noted. An argument that is what the
 // function takes anyway is left out.
 func (a *Answers) Arguments() (args, kwargs []byte) {
+	return a.gather(func(f *field, value []byte) bool {
+		return f.required || f.kind == distro.VarPositional || f.standard == nil || !equalJSON(value, f.standard)
+	})
+}
+
+// gather reads the fields whose values are wanted.
+func (a *Answers) gather(wanted func(f *field, value []byte) bool) (args, kwargs []byte) {
 	fm := a.form
 	given := make([][]byte, len(fm.fields))
 	byPosition := false // what has a name too, as *args stand behind it
 	for i := range fm.fields {
 		f := &fm.fields[i]
 		value, ok := a.read(f)
-		if ok && (f.required || f.kind == distro.VarPositional || f.standard == nil || !equalJSON(value, f.standard)) {
+		if ok && wanted(f, value) {
 			given[i] = value
 		}
 		if f.kind == distro.VarPositional && ok && !empty(value) {
