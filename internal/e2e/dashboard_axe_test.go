@@ -45,13 +45,14 @@ func (b *board) everyPage() []string {
 		b.t.Fatalf("pause: %d %s", status, text)
 	}
 	b.enqueue("relatorios.diario.vendas", `["2026-11-24"]`, `, "queue": "cheia"`)
+	b.keeps("fiscal.nfse/emitir", "Padaria, todo mês", `{"kwargs": {"tomador": "12.345.678/0001-90", "valor": 1250.90}, "typed": true, "queue": "high"}`)
 	var workers struct{ Workers []httpapi.Worker }
 	b.get("/api/v1/workers", &workers)
 	var operations struct{ Operations []httpapi.Operation }
 	b.get("/api/v1/operations", &operations)
 	pages := []string{
 		"/", "/jobs", "/jobs?q=state:failed", "/jobs?q=state:queued", "/jobs?q=nothing:x", "/jobs?q=function:nothing", job(running), job(scheduled),
-		"/automations", "/automations/fiscal.nfse/emitir", "/automations/fiscal.nfse/consultar?tab=history", "/automations/fiscal.nfse/consultar?tab=charts",
+		"/automations", "/automations/fiscal.nfse/emitir", "/automations/fiscal.nfse/emitir?preset=padaria,+todo+m%C3%AAs", "/automations/fiscal.nfse/opcoes_tomador", "/automations/fiscal.nfse/consultar?tab=history", "/automations/fiscal.nfse/consultar?tab=charts",
 		"/automations/fiscal.nfse/consultar?tab=source", "/queues", "/queues/cheia", "/queues/default", "/workers", "/workers/" + url.PathEscape(workers.Workers[0].Name),
 		"/schedules", "/settings", "/nothing",
 	}

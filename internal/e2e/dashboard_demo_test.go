@@ -157,6 +157,8 @@ func (d *demo) work() {
 	} else {
 		d.t.Fatalf("an operation: %d %s", status, text)
 	}
+	d.keeps("fiscal.nfse/emitir", "Padaria, todo mês", `{"kwargs": {"tomador": "12.345.678/0001-90", "valor": 1250.90}, "typed": true, "queue": "high"}`)
+	d.keeps("fiscal.nfse/emitir", "Clínica", `{"kwargs": {"tomador": "45.111.222/0001-33", "servico": "suporte"}, "typed": true}`)
 	d.running = d.enqueue("rh.folha.enviar_holerites", `["2026-11"]`, `, "queue": "high"`)
 	d.enqueue("rpa.certidoes.renovar_todas", "", "")
 	for n, delay := range []string{"4m", "18m", "1h", "2h30m", "6h", "20h", "72h"} {

@@ -128,7 +128,7 @@ func (c *camera) readme(d *demo) {
 		"home-pt":       {browsertest.Options{Width: 1280, Height: 800, Language: "pt-BR"}, "/", chartDrawn},
 		"home-en":       {browsertest.Options{Width: 1280, Height: 800, Dark: true}, "/", chartDrawn},
 		"error-pt":      {browsertest.Options{Width: 1280, Height: 800, Language: "pt-BR"}, job(d.failed), isLive},
-		"automation-pt": {browsertest.Options{Width: 1280, Height: 800, Language: "pt-BR"}, "/automations/fiscal.nfse/emitir", isLive},
+		"automation-pt": {browsertest.Options{Width: 1280, Height: 800, Language: "pt-BR"}, "/automations/fiscal.nfse/emitir", isLive + " && " + offered("tomador")},
 		"jobs-en":       {browsertest.Options{Width: 1280, Height: 800}, "/jobs", isLive},
 		"phone-pt":      {browsertest.Options{Width: 360, Height: 740, Language: "pt-BR", Dark: true}, job(d.failed), isLive},
 	} {
@@ -166,6 +166,13 @@ func (d *demo) shots() []shot {
 	marked.prep = func(tab *browsertest.Tab) {
 		tab.Do(`document.querySelectorAll("#rows input").forEach((box, n) => n < 3 && box.click())`)
 	}
+	form := at("automation", "/automations/fiscal.nfse/emitir")
+	form.ready = isLive + " && " + offered("tomador")
+	preset := at("automation-preset", "/automations/fiscal.nfse/emitir?preset=cl%C3%ADnica")
+	preset.ready = form.ready
+	preset.prep = func(tab *browsertest.Tab) {
+		tab.Do(`document.querySelectorAll(".presets details, details:has(#preset)").forEach((d) => d.open = true)`)
+	}
 	log := at("log", job(d.running))
 	log.ready = `document.querySelectorAll(".log-row").length > 5`
 	failedLog := at("failed-log", job(d.failed)+"?tab=log")
@@ -174,7 +181,7 @@ func (d *demo) shots() []shot {
 		at("home", "/"), at("jobs", "/jobs"), at("failed", "/jobs?q=state:failed"), at("job-error", job(d.failed)), log, failedLog,
 		at("job-arguments", job(d.finished)+"?tab=arguments"), at("job-result", job(d.finished)), at("job-attempts", job(d.failed)+"?tab=attempts"),
 		at("job-files", job(d.failed)+"?tab=files"), at("job-raw", job(d.failed)+"?tab=raw"), at("job-scheduled", job(d.scheduled)),
-		at("automations", "/automations"), at("automation", "/automations/fiscal.nfse/emitir"), at("automation-history", "/automations/fiscal.nfse/baixar_xml?tab=history"),
+		at("automations", "/automations"), form, preset, at("automation-history", "/automations/fiscal.nfse/baixar_xml?tab=history"),
 		at("automation-charts", "/automations/fiscal.nfse/baixar_xml?tab=charts"), at("automation-source", "/automations/fiscal.nfse/emitir?tab=source"),
 		at("queues", "/queues"), at("queue", "/queues/low"), at("workers", "/workers"), at("worker", "/workers/rpa-01"), at("schedules", "/schedules"),
 		at("settings", "/settings"), at("operation", "/operations/"+d.operation), help, sheet, marked,

@@ -146,6 +146,7 @@ func TestTheDashboardInABrowser(t *testing.T) {
 		"nothing of the reader's is lost when the page changes":           (*board).testKept,
 		"the first view of a page costs little":                           (*board).testBudget,
 		"everything works without scripts":                                (*board).testNoScripts,
+		"a form suggests options and keeps presets":                       (*board).testOffers,
 		"pages of other sites can do nothing":                             (*board).testOtherSites,
 	}
 	t.Run("together", func(t *testing.T) {
