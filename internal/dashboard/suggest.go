@@ -48,6 +48,9 @@ func suggestions(t *target, o service.ParameterOptions) form.Suggestions {
 		URL: t.url(), Function: o.Function, State: string(o.State), Message: o.Message, Job: o.Job, Cut: o.Cut, Unfit: o.Unfit, Example: o.Example,
 		Values: make([]form.Suggestion, len(o.Options)),
 	}
+	if o.State == service.OptionsUnfit && o.Job == "" { // the function was not even called
+		shown.State, shown.Message = "arguments", ""
+	}
 	if slices.Contains([]service.OptionsState{service.OptionsPending, service.OptionsNoWorker, service.OptionsTimeout}, o.State) {
 		shown.Message = "" // the state says it all
 	}

@@ -149,10 +149,10 @@ func TestAScriptGetsTheOptionsOfOneField(t *testing.T) {
 	if got := listOf(w.Body.String(), "at"); w.Code != http.StatusOK || got != "2026-12-24T18:30= 2026-12-24T21:30=" || strings.Contains(w.Body.String(), "<html") {
 		t.Errorf("%d %s\n%s", w.Code, got, w.Body)
 	}
-	has(t, w.Body.String(), "1 do not fit and are left out:", "x: must be", "See the job")
+	has(t, w.Body.String(), "Values that do not fit and are left out: 1, like", "x: must be", "See the job")
 	w = b.meanwhile(nil, func() *httptest.ResponseRecorder { return post("who") })
 	has(t, w.Body.String(), "shop.opcoes_who offers no options:", "ValueError: &lt;b&gt;no&lt;/b&gt; database", `<a href="/jobs/`)
-	if w := post("n"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "needs arguments") {
+	if w := post("n"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "shop.opcoes_n needs arguments, and is called without any") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	for _, parameter := range []string{"size", "senha", "nothing"} {

@@ -23,7 +23,8 @@ const (
 	stockLook      = 500 * time.Millisecond // how often a job is looked at that RQ's own workers may run
 	optionsKept    = 5 * time.Minute        // how long they are given again without asking anew
 	failureKept    = 30 * time.Second       // the same where the function did not offer any
-	maxOffers      = 200                    // functions whose options are kept
+	failureRecord  = 24 * time.Hour         // the queue keeps a job that did not offer any
+	maxOffers      = 64                     // functions whose options are kept; those of one take a megabyte at most
 	maxOption      = 1000                   // bytes of a value as JSON, and characters of it as Python spells it
 	maxOptionLabel = 200                    // characters
 )
@@ -142,7 +143,11 @@ func (s *Service) source(ctx context.Context, module, function, parameter string
 	documented, _ := signature.Documented(f)
 	i := slices.IndexFunc(documented.Parameters, func(p distro.Parameter) bool { return p.Name == parameter })
 	if i < 0 {
-		return source{}, distro.Errorf(distro.CodeNotFound, "function %q of module %q has no parameter %.100q", function, module, parameter)
+		names := make([]string, len(documented.Parameters))
+		for i, p := range documented.Parameters {
+			names[i] = p.Name
+		}
+		return source{}, distro.Errorf(distro.CodeNotFound, "function %q of module %q has no parameter %.100q%s", function, module, parameter, didYouMean(parameter, names))
 	}
 	offering, ok := m.OffersOptions(parameter)
 	if !ok || offering.Name == function {
@@ -228,9 +233,10 @@ func (s *Service) ask(ctx context.Context, o *offer, c *source, r OptionsRequest
 	if err != nil {
 		return nil, asking{}, err
 	}
-	// It waits for nobody longer than somebody waits for it, and its result is
-	// there to be read, whatever is configured.
-	made.TTL, made.ResultTTL = optionsKept, optionsKept
+	// It waits no longer than anybody waits for it, its result is there to be read,
+	// whatever is configured, and failures do not pile up with every form that is
+	// opened.
+	made.TTL, made.ResultTTL, made.FailureTTL = optionsKept, optionsKept, failureRecord
 	if err := s.enqueueJob(ctx, made); err != nil {
 		return nil, asking{}, err
 	}
@@ -238,8 +244,8 @@ func (s *Service) ask(ctx context.Context, o *offer, c *source, r OptionsRequest
 	return nil, asking{o.job, stock}, nil
 }
 
-// servedQueue is a queue from which a worker takes jobs now: that of requests
-// which name none, else the first. stock says that one of RQ's own may. Where there
+// servedQueue is the queue of the highest priority from which a worker takes jobs
+// now, as somebody waits for the answer. stock says that one of RQ's own may. Where there
 // is no such queue it is empty, and why says so.
 func (s *Service) servedQueue(ctx context.Context) (queue string, stock bool, why string, err error) {
 	counts, err := s.Queues(ctx)
@@ -254,7 +260,7 @@ func (s *Service) servedQueue(ctx context.Context) (queue string, stock bool, wh
 		return "", false, "", err
 	}
 	why = "no worker is there"
-	for _, name := range append([]string{s.DefaultQueue()}, s.opts.Queues...) {
+	for _, name := range s.opts.Queues {
 		serves := func(w distro.Worker) bool { return !w.Draining && slices.Contains(w.Queues, name) }
 		if !slices.ContainsFunc(workers, serves) {
 			continue

@@ -118,7 +118,7 @@ func TestAFunctionOffersOptionsInAnOrdinaryJob(t *testing.T) {
 	s := newStall(t, func(o *service.Options) { o.Retries = 3 })
 	answer := s.asking("who", false)
 	job := s.returns([]any{"ana", pickle.Tuple{"bia", "Bia Lima"}, []any{"c", int64(7)}, "ana"}).Job
-	if job.Function != "shop.opcoes_who" || job.Queue != "low" || job.Timeout != 5*time.Second || job.RetriesLeft != 0 ||
+	if job.Function != "shop.opcoes_who" || job.Queue != "high" || job.Timeout != 5*time.Second || job.RetriesLeft != 0 ||
 		job.Trigger != distro.TriggerOptions || job.Caller != "ana" || job.TTL == 0 || job.ResultTTL == 0 {
 		t.Errorf("the job is %+v", job)
 	}
@@ -264,13 +264,13 @@ func TestNobodyWaitsForAWorkerThatIsNotThere(t *testing.T) {
 	if err := s.SetSuspended(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	for _, queue := range []string{"low", "high"} {
+	for _, queue := range []string{"high", "low"} {
 		if _, err := s.SetPaused(t.Context(), queue, true); err != nil {
 			t.Fatal(err)
 		}
-		if queue == "low" { // the other one is served
+		if queue == "high" { // the other one is served
 			answer := s.asking("who", true)
-			if c := s.returns([]any{}); c.Job.Queue != "high" {
+			if c := s.returns([]any{}); c.Job.Queue != "low" {
 				t.Errorf("the job is in %q", c.Job.Queue)
 			}
 			answer()

@@ -88,8 +88,10 @@ func (s *Service) SavePreset(ctx context.Context, module, function string, p Pre
 	if len(content) > store.MaxPreset {
 		return Preset{}, false, distro.Invalid("args", "the arguments take %d bytes; a preset keeps at most %d", len(content), store.MaxPreset)
 	}
-	p.Caller, p.SavedAt = cutCaller(p.Caller), s.opts.Now().UTC()
-	created, err = s.opts.History.SavePreset(ctx, store.Preset{Module: module, Function: t.function.Name, Name: p.Name, Content: string(content), Caller: p.Caller}, replace)
+	p.Caller, p.SavedAt = cutCaller(p.Caller), s.opts.Now().UTC().Truncate(time.Microsecond)
+	created, err = s.opts.History.SavePreset(ctx, store.Preset{
+		Module: module, Function: function, Name: p.Name, Content: string(content), Caller: p.Caller, SavedAt: p.SavedAt,
+	}, replace)
 	if err != nil {
 		return Preset{}, false, presetFault(err, p.Name)
 	}
@@ -120,10 +122,26 @@ func (s *Service) Preset(ctx context.Context, module, function, name string) (Pr
 		return Preset{}, err
 	}
 	p, err := s.opts.History.Preset(ctx, module, function, name)
+	if errors.Is(err, store.ErrNotFound) {
+		return Preset{}, s.noPreset(ctx, module, function, name)
+	}
 	if err != nil {
 		return Preset{}, presetFault(err, name)
 	}
 	return readPreset(&p), nil
+}
+
+// noPreset says that there is no preset of a name, and which one may be meant.
+func (s *Service) noPreset(ctx context.Context, module, function, name string) error {
+	list, err := s.opts.History.Presets(ctx, module, function)
+	if err != nil {
+		return presetFault(err, name)
+	}
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
+	}
+	return distro.Errorf(distro.CodeNotFound, "there is no preset %.100q%s", name, didYouMean(name, names))
 }
 
 // DeletePreset deletes one of a function, by its name, whatever the case, or is

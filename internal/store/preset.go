@@ -33,8 +33,8 @@ type Preset struct {
 // presetKey is equal for names that differ in case only.
 func presetKey(name string) string { return strings.ToLower(strings.ToUpper(name)) }
 
-// SavePreset writes a preset, durably, at the time of now; created says that there
-// was none of its name. With replace one of its name is replaced, also in the
+// SavePreset writes a preset, durably; created says that there was none of its
+// name. With replace one of its name is replaced, also in the
 // spelling of the name; without, that is ErrConflict, unless its content is the
 // same. A preset more than MaxPresets is ErrMany, and one that is too long, or
 // without a name, is ErrInvalid.
@@ -62,7 +62,7 @@ func (s *Store) SavePreset(ctx context.Context, p Preset, replace bool) (created
 		_, err = tx.Exec(ctx, `INSERT INTO distro_presets (module, function, key, name, content, caller, saved_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (module, function, key) DO UPDATE SET name = excluded.name, content = excluded.content,
 				caller = excluded.caller, saved_at = excluded.saved_at`,
-			p.Module, p.Function, presetKey(p.Name), p.Name, p.Content, clean(p.Caller, maxName), micros(s.now()))
+			p.Module, p.Function, presetKey(p.Name), p.Name, p.Content, clean(p.Caller, maxName), micros(p.SavedAt))
 		return err
 	})
 	return created, wrap(err, "save preset %q of %s.%s", p.Name, p.Module, p.Function)
