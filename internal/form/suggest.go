@@ -123,23 +123,7 @@ func (a *Answers) viewSuggestions(f *field) *SuggestView {
 		ID: "f-" + f.path + "-suggest", URL: s.URL, Path: f.path, Parameter: f.name, Name: f.name, Asked: s.State != "", Job: s.Job, Cut: s.Cut,
 		Unfit: s.Unfit, Example: s.Example, Message: s.Message, Bad: s.State != SuggestReady && s.State != "", Lines: f.control == controlLines,
 	}
-	one := f
-	if v.Lines {
-		one = f.element
-	}
-	for _, each := range s.Values {
-		if jsonscan.KindOf(each.Value) == jsonscan.Null && f.nullable {
-			continue // the form has a switch for it
-		}
-		text, ok := a.suggestion(one, each.Value)
-		if !ok || v.Lines && strings.Contains(text, "\n") {
-			if v.Unfit++; v.Unfit == 1 {
-				v.Example = string(each.Value)
-			}
-			continue
-		}
-		v.Values = append(v.Values, ChoiceView{Value: text, Label: each.Label})
-	}
+	a.suggest(v, f, s.Values)
 	switch {
 	case s.State == SuggestReady && len(v.Values) == 0:
 		v.Text = a.reader.Text("form.suggest.nothing", s.Function)
@@ -149,6 +133,25 @@ func (a *Answers) viewSuggestions(f *field) *SuggestView {
 		v.Text = a.reader.Text("form.suggest."+s.State, s.Function)
 	}
 	return v
+}
+
+// suggest shows values as they are entered into the field, or into a line of it.
+func (a *Answers) suggest(v *SuggestView, f *field, values []Suggestion) {
+	one := f
+	if v.Lines {
+		one = f.element
+	}
+	for _, each := range values {
+		if jsonscan.KindOf(each.Value) == jsonscan.Null && f.nullable {
+			continue // the form has a switch for it
+		}
+		text, ok := a.suggestion(one, each.Value)
+		if ok && !(v.Lines && strings.Contains(text, "\n")) {
+			v.Values = append(v.Values, ChoiceView{Value: text, Label: each.Label})
+		} else if v.Unfit++; v.Unfit == 1 {
+			v.Example = string(each.Value)
+		}
+	}
 }
 
 // suggestion is how a value is entered into a control. A moment without a zone is
