@@ -24,14 +24,24 @@ func (a *Answers) Keep() (args, kwargs []byte, omitted []string) {
 	args, kwargs = kept.gather(func(*field, []byte) bool { return true })
 	if jsonscan.Check(args, a.form.opts.Depth) == nil { // else one that is missing stands before others
 		for i := range a.form.fields {
-			path := a.form.fields[i].path
-			if p := kept.problems[path]; p != nil && p.key == "form.problem.required" {
-				delete(kept.problems, path)
-			}
+			kept.forgive(&a.form.fields[i])
 		}
 	}
 	a.refuseAll(kept)
 	return args, kwargs, slices.Compact(omitted)
+}
+
+// forgive takes back that a field, or what is within it, has to be filled in, where
+// nothing at all was entered there.
+func (a *Answers) forgive(f *field) {
+	if a.entered(f) {
+		return
+	}
+	for path, p := range a.problems {
+		if p.key == "form.problem.required" && (path == f.path || strings.HasPrefix(path, f.path+".")) {
+			delete(a.problems, path)
+		}
+	}
 }
 
 // EnterOptions puts options of a job into the form, as far as they are given there
