@@ -32,7 +32,9 @@ func (b *board) testOffers() {
 			tab.Fill(`[name="kw.valor"]`, "10.50")
 			ask := func(field string) {
 				if !scripts {
-					tab.Click(`#f-kw\.` + field + `-suggest button`)
+					tab.Do(`window.before = true`)
+					tab.Click(`#f-kw\.` + field + `-suggest button[name^="suggest"]`)
+					tab.Wait(`!window.before`)
 				}
 			}
 			ask("tomador")
