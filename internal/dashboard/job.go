@@ -417,7 +417,7 @@ func (s *Server) fillTab(r *request, view *jobView, k *known) error {
 }
 
 // logLines is how much of the output is on the page itself.
-const logLines = 1000
+const logLines = 300
 
 func (s *Server) fillLog(r *request, view *jobView) error {
 	log, err := s.opts.Service.ReadLog(r.Context(), view.Row.ID, -logLines, logLines)
