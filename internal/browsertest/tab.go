@@ -240,7 +240,7 @@ func (tab *Tab) Wait(expression string) {
 		}
 		// What is asked while the page is left has no answer.
 		if time.Now().After(end) {
-			shown, problem := tab.evaluate(`location.href + " " + document.body.innerHTML.slice(0, 2500)`)
+			shown, problem := tab.evaluate(`location.href + " " + document.visibilityState + " " + document.body.innerText.slice(0, 2500)`)
 			tab.t.Fatalf("%s is not true after %v (%v); problems %q; page (%v): %s", expression, Patience, err, tab.Problems(), problem, shown)
 		}
 	}

@@ -52,7 +52,8 @@ func (b *board) everyPage() []string {
 	b.get("/api/v1/operations", &operations)
 	pages := []string{
 		"/", "/jobs", "/jobs?q=state:failed", "/jobs?q=state:queued", "/jobs?q=nothing:x", "/jobs?q=function:nothing", job(running), job(scheduled),
-		"/automations", "/automations/fiscal.nfse/emitir", "/automations/fiscal.nfse/emitir?preset=padaria,+todo+m%C3%AAs", "/automations/fiscal.nfse/opcoes_tomador", "/automations/fiscal.nfse/consultar?tab=history", "/automations/fiscal.nfse/consultar?tab=charts",
+		"/automations", "/automations/fiscal.nfse/emitir", "/automations/fiscal.nfse/emitir?preset=padaria,+todo+m%C3%AAs", "/automations/fiscal.nfse/opcoes_tomador", "/automations/financeiro.extrato/importar",
+		"/automations/fiscal.nfse/consultar?tab=history", "/automations/fiscal.nfse/consultar?tab=charts",
 		"/automations/fiscal.nfse/consultar?tab=source", "/queues", "/queues/cheia", "/queues/default", "/workers", "/workers/" + url.PathEscape(workers.Workers[0].Name),
 		"/schedules", "/settings", "/nothing",
 	}

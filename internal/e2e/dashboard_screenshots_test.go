@@ -181,7 +181,7 @@ func (d *demo) shots() []shot {
 		at("home", "/"), at("jobs", "/jobs"), at("failed", "/jobs?q=state:failed"), at("job-error", job(d.failed)), log, failedLog,
 		at("job-arguments", job(d.finished)+"?tab=arguments"), at("job-result", job(d.finished)), at("job-attempts", job(d.failed)+"?tab=attempts"),
 		at("job-files", job(d.failed)+"?tab=files"), at("job-raw", job(d.failed)+"?tab=raw"), at("job-scheduled", job(d.scheduled)),
-		at("automations", "/automations"), form, preset, at("automation-history", "/automations/fiscal.nfse/baixar_xml?tab=history"),
+		at("automations", "/automations"), form, preset, at("automation-file", "/automations/financeiro.extrato/importar"), at("automation-history", "/automations/fiscal.nfse/baixar_xml?tab=history"),
 		at("automation-charts", "/automations/fiscal.nfse/baixar_xml?tab=charts"), at("automation-source", "/automations/fiscal.nfse/emitir?tab=source"),
 		at("queues", "/queues"), at("queue", "/queues/low"), at("workers", "/workers"), at("worker", "/workers/rpa-01"), at("schedules", "/schedules"),
 		at("settings", "/settings"), at("operation", "/operations/"+d.operation), help, sheet, marked,
