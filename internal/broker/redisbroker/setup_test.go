@@ -1,6 +1,7 @@
 package redisbroker_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -21,6 +22,14 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	server = s
+	// The state machine's default of 100 cases takes too long with -race.
+	cases := "30"
+	if os.Getenv("DISTRO_SOAK") != "" {
+		cases = "500"
+	}
+	if err := flag.Set("rapid.checks", cases); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	stop()
 	if err := goleak.Find(); err != nil && code == 0 {
