@@ -64,11 +64,14 @@ func TestWordsThatGoOnAreFoundHoweverManyHaveThem(t *testing.T) {
 		}
 		record(t, s, all...)
 		slices.Reverse(all)
-		for _, hurry := range []func(){
+		for turn, hurry := range []func(){
 			func() {}, func() { s.Hurry(-1, 0, 32) }, func() { s.Hurry(3, 40, 16) }, func() { s.Hurry(30, 120, 300) },
 		} {
 			hurry()
-			for _, f := range filters {
+			for n, f := range filters {
+				if turn > 0 && n%3 != turn-1 { // each filter in two of the four ways: all of them take a minute
+					continue
+				}
 				want := []string{}
 				for _, e := range all {
 					if matches(f, &e) {
