@@ -17,21 +17,26 @@ func SecretName(name string) bool {
 		}
 	}
 	return slices.ContainsFunc(parts, func(w string) bool {
-		return slices.Contains([]string{"senha", "password", "passwd", "pwd", "token", "secret", "segredo", "passphrase", "credential", "pin"}, w)
+		return slices.Contains([]string{
+			"senha", "senhas", "password", "passwords", "passwd", "pwd", "passphrase", "token", "secret", "secrets", "segredo", "segredos",
+			"credential", "credentials", "credencial", "credenciais", "pin",
+		}, w)
 	})
 }
 
-// Words parts the name of a parameter, api_key or apiKey, in lower case.
+// Words parts the name of a parameter, or a key of an object, in lower case:
+// api_key, apiKey, APIKey2 and X-Api-Key. Only letters are in words.
 func Words(name string) []string {
+	runes := []rune(name)
 	var b strings.Builder
-	lower := false
-	for _, r := range name {
-		if unicode.IsUpper(r) && lower {
-			b.WriteByte(' ')
-		}
-		lower = unicode.IsLower(r)
-		if r == '_' {
+	for i, r := range runes {
+		behindLower := i > 0 && unicode.IsLower(runes[i-1])
+		beforeLower := i+1 < len(runes) && unicode.IsLower(runes[i+1])
+		switch {
+		case !unicode.IsLetter(r) && !unicode.IsMark(r):
 			r = ' '
+		case unicode.IsUpper(r) && (behindLower || beforeLower):
+			b.WriteByte(' ')
 		}
 		b.WriteRune(unicode.ToLower(r))
 	}
