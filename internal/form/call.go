@@ -15,12 +15,9 @@ func (a *Answers) Ask(asked url.Values) {
 	fm := a.form
 	for i := range fm.fields {
 		f := &fm.fields[i]
-		if f.control == controlSecret {
-			continue
-		}
 		var names []string
 		for name := range asked {
-			if inField(name, f.path) {
+			if inField(name, f.path) && !fm.masks(name) {
 				names = append(names, name)
 			}
 		}
@@ -31,6 +28,21 @@ func (a *Answers) Ask(asked url.Values) {
 			a.values[name] = asked[name]
 		}
 	}
+}
+
+// masks reports whether what a control holds is masked, or would be in a field of
+// its own.
+func (fm *Form) masks(name string) bool {
+	for _, mark := range marks() {
+		path, ok := strings.CutPrefix(name, mark)
+		if !ok {
+			continue
+		}
+		if f := fm.find(path); f != nil && (f.control == controlSecret || f.element != nil && f.element.control == controlSecret) {
+			return true
+		}
+	}
+	return false
 }
 
 // inField reports whether a control belongs to the field at a path.
