@@ -22,6 +22,9 @@ func (a *Answers) Keep() (args, kwargs []byte, omitted []string) {
 	kept := a.alone()
 	kept.files = nil
 	args, kwargs = kept.gather(func(*field, []byte) bool { return true })
+	for path := range a.files {
+		delete(kept.problems, path) // what it stands in is left out, too
+	}
 	if jsonscan.Check(args, a.form.opts.Depth) == nil { // else one that is missing stands before others
 		for i := range a.form.fields {
 			kept.forgive(&a.form.fields[i])

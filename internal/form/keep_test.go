@@ -73,6 +73,30 @@ func TestFilesAreNotKept(t *testing.T) {
 	}
 }
 
+func TestARecordWithAFileIsNotKept(t *testing.T) {
+	t.Parallel()
+	m := distro.Module{Name: "m", Types: []distro.Type{{Name: "Letter", Kind: distro.Record, Class: true, Fields: []distro.Parameter{
+		{Name: "to", Annotation: "str"}, {Name: "scan", Annotation: "bytes"},
+	}}}}
+	f := distro.Function{Name: "f", Parameters: []distro.Parameter{
+		{Name: "n", Kind: distro.PositionalOrKeyword, Annotation: "int"}, {Name: "letter", Kind: distro.PositionalOrKeyword, Annotation: "Letter"},
+	}}
+	fm, err := form.New(&m, f, form.Options{Depth: depth})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := fm.Answers(url.Values{"kw.n": {"1"}, "kw.letter.to": {"ana"}, "kw.letter.scan": {""}}, reader())
+	file, _, err := form.ReadFile("a.pdf", strings.NewReader("content"), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Give("kw.letter.scan", file)
+	_, kwargs, omitted := a.Keep()
+	if string(kwargs) != `{"n":1}` || !slices.Equal(omitted, []string{"letter"}) || !a.Valid() {
+		t.Errorf("%s, omitted %q, %s", kwargs, omitted, refused(a))
+	}
+}
+
 func TestSuggestionsStandAsTheyAreEntered(t *testing.T) {
 	t.Parallel()
 	m := distro.Module{Name: "m", Types: declared()}
