@@ -10,11 +10,12 @@ import (
 	"github.com/distro-orchestrator/distro/internal/service"
 )
 
-// The controls of the form that save a preset: its name, and the name that stood
-// there when the form was shown.
+// The controls of the form that save a preset: its name, the name that stood there
+// when the form was shown, and the name whose replacement the reader was asked for.
 const (
-	optionPreset    = "opt.preset"
-	optionPresetWas = "opt.preset.was"
+	optionPreset      = "opt.preset"
+	optionPresetWas   = "opt.preset.was"
+	optionPresetAsked = "opt.preset.asked"
 )
 
 // presetsView is what the form of a function has to do with its presets.
@@ -44,23 +45,29 @@ type presetOf struct {
 	chosen, gone, saved string
 	omitted, unfit      []string
 	replaces, english   bool
+	away                bool // it cannot be read
 	refused             string
 }
 
 // fill enters the preset that the address names, and reports whether it names one.
-func (s *Server) fill(r *request, t *target, a *form.Answers) (presetOf, bool, error) {
+// One that cannot be read enters nothing.
+func (s *Server) fill(r *request, t *target, a *form.Answers) (presetOf, bool) {
 	name := r.query("preset")
 	if name == "" || !s.opts.Service.HasPresets() {
-		return presetOf{}, false, nil
+		return presetOf{}, false
 	}
 	p, err := s.opts.Service.Preset(r.Context(), t.module.Name, t.function.Name, name)
 	if distro.ErrorCode(err) == distro.CodeNotFound {
-		return presetOf{gone: name}, true, nil
+		return presetOf{gone: name}, true
 	}
 	if err != nil {
-		return presetOf{}, true, err
+		s.opts.Logger.WarnContext(r.Context(), "preset could not be read", "function", t.full(), "preset", name, "error", err)
+		return presetOf{away: true}, true
 	}
 	fits, unfit := s.opts.Service.Fitting(t.module, t.function, p)
+	if p.Queue != fits.Queue {
+		unfit[len(unfit)-1] = r.T("form.opt.queue")
+	}
 	if !a.Enter(fits.Args, fits.Kwargs) {
 		unfit = append(unfit, "…")
 	}
@@ -68,7 +75,7 @@ func (s *Server) fill(r *request, t *target, a *form.Answers) (presetOf, bool, e
 	if fits.Timeout == distro.Forever {
 		unfit = append(unfit, r.T("form.opt.timeout"))
 	}
-	return presetOf{chosen: p.Name, unfit: unfit}, true, nil
+	return presetOf{chosen: p.Name, unfit: unfit}, true
 }
 
 // keeps reports whether a button saves a preset: its own, or Enter, where the name
@@ -100,7 +107,8 @@ func (s *Server) savePreset(r *request, t *target, a *form.Answers) (presetOf, i
 		Name: strings.TrimSpace(a.Get(optionPreset)), Args: args, Kwargs: kwargs, Typed: !o.Plain, Queue: o.Queue, Delay: o.Delay, Timeout: o.Timeout, Retries: o.Retries,
 		Caller: r.caller(),
 	}
-	saved, _, err := s.opts.Service.SavePreset(r.Context(), t.module.Name, t.function.Name, p, a.Get("do") == "replace-preset")
+	replace := a.Get("do") == "replace-preset" && p.Name == a.Get(optionPresetAsked) // the name may have been changed since
+	saved, _, err := s.opts.Service.SavePreset(r.Context(), t.module.Name, t.function.Name, p, replace)
 	if err == nil {
 		return presetOf{chosen: saved.Name, saved: saved.Name, omitted: append(omitted, saved.Omitted...)}, http.StatusOK
 	}
@@ -127,7 +135,7 @@ func (s *Server) viewPresets(r *request, t *target, a *form.Answers, of presetOf
 		return nil
 	}
 	v := &presetsView{
-		Chosen: of.chosen, Gone: of.gone, Unfit: strings.Join(of.unfit, ", "), Saved: of.saved, Omitted: strings.Join(of.omitted, ", "),
+		Chosen: of.chosen, Gone: of.gone, Unfit: strings.Join(of.unfit, ", "), Away: of.away, Saved: of.saved, Omitted: strings.Join(of.omitted, ", "),
 		Replaces: of.replaces, Refused: of.refused, English: of.english, Name: strings.TrimSpace(a.Get(optionPreset)), Was: a.Get(optionPresetWas),
 	}
 	if of.chosen != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker/sqlitebroker"
 	"github.com/distro-orchestrator/distro/internal/dashboard"
 	"github.com/distro-orchestrator/distro/internal/service"
+	"github.com/distro-orchestrator/distro/internal/store"
 )
 
 // billing is a module whose function bill has parameters of several kinds.
@@ -87,6 +88,12 @@ func TestAPresetIsReplacedAndDeletedWhenThatIsConfirmed(t *testing.T) {
 		t.Errorf("%d %v", w.Code, p.values)
 	}
 	has(t, p.text, "There is already a preset “P” with other values.", `value="replace-preset"`)
+	b.submit(bill, first, "kw.who", "other", "opt.preset", "other", "do", "save-preset")
+	w = b.submit(bill, p, "opt.preset", "other", "do", "replace-preset")
+	has(t, w.Body.String(), "There is already a preset “other” with other values.")
+	if w.Code != http.StatusConflict || !strings.Contains(string(b.preset("other").Kwargs), `"other"`) {
+		t.Errorf("a name that nobody was asked about: %d", w.Code)
+	}
 	if w = b.submit(bill, p, "do", "replace-preset"); w.Code != http.StatusOK || !strings.Contains(string(b.preset("p").Kwargs), "two") {
 		t.Errorf("%d", w.Code)
 	}
@@ -96,7 +103,7 @@ func TestAPresetIsReplacedAndDeletedWhenThatIsConfirmed(t *testing.T) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
-	if text := b.get(bill); strings.Contains(text, "?preset=") {
+	if text := b.get(bill); strings.Contains(text, "?preset=p\"") {
 		t.Error("it is still there")
 	}
 }
@@ -155,6 +162,43 @@ func TestAPresetThatDoesNotFitAnyMoreFillsInWhatDoes(t *testing.T) {
 	if p.values.Get("kw.who") != "" || p.values.Get("opt.queue") != "low" || p.values.Get("kw.n") != "3" {
 		t.Errorf("%v", p.values)
 	}
+}
+
+func TestAQueueThatIsNotServedAnyMoreIsNamed(t *testing.T) {
+	t.Parallel()
+	b := setup(t, billing())
+	kept := store.Preset{Module: "fin", Function: "bill", Name: "p", Content: `{"args":[],"kwargs":{"who":"ACME"},"queue":"closed"}`}
+	if _, err := b.history.SavePreset(t.Context(), kept, true); err != nil {
+		t.Fatal(err)
+	}
+	p := readPage(t, b.get(bill+"?preset=p", "Accept-Language", "pt-BR"))
+	has(t, p.text, "ficou de fora: Fila.")
+	if p.values.Get("kw.who") != "ACME" || p.values.Get("opt.queue") != "default" {
+		t.Errorf("%v", p.values)
+	}
+}
+
+func TestWhileHistoryIsAwayTheFormGoesOnWithoutPresets(t *testing.T) {
+	t.Parallel()
+	b := setup(t, billing())
+	if _, _, err := b.service.SavePreset(t.Context(), "fin", "bill", service.Preset{Name: "p", Kwargs: []byte(`{"who":"ACME"}`)}, true); err != nil {
+		t.Fatal(err)
+	}
+	first := readPage(t, b.get(bill))
+	if err := b.history.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{bill, bill + "?preset=p"} {
+		p := readPage(t, b.get(address))
+		has(t, p.text, "The presets cannot be read now", `name="kw.who"`)
+	}
+	w := b.submit(bill, first, "kw.who", "typed", "opt.preset", "q", "do", "save-preset")
+	p := readPage(t, w.Body.String())
+	has(t, problems(p.text), "The preset was not saved:")
+	if w.Code < http.StatusInternalServerError || p.values.Get("kw.who") != "typed" {
+		t.Errorf("%d %v", w.Code, p.values)
+	}
+	b.ran(b.submit(bill, first, "kw.who", "ACME", "kw.day", "2026-11-30", "kw.senha", "x", "do", "follow"))
 }
 
 func TestAPresetKeepsNoFiles(t *testing.T) {

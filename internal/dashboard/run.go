@@ -45,11 +45,8 @@ const optionID = "opt.id"
 // says.
 func (s *Server) prefill(r *request, t *target, a *form.Answers) (prefillNotice, error) {
 	notice := prefillNotice{from: r.query("from")}
-	preset, named, err := s.fill(r, t, a)
-	if err != nil {
-		return notice, err
-	}
-	if notice.preset = preset; named {
+	var named bool
+	if notice.preset, named = s.fill(r, t, a); named {
 		notice.from = ""
 	}
 	if notice.from != "" {
