@@ -141,13 +141,12 @@ func (s *Server) viewPresets(r *request, t *target, a *form.Answers, of presetOf
 	if of.chosen != "" {
 		v.Name, v.Was = of.chosen, of.chosen
 	}
-	list, err := s.opts.Service.Presets(r.Context(), t.module.Name, t.function.Name)
+	names, err := s.opts.Service.PresetNames(r.Context(), t.module.Name, t.function.Name)
 	if err != nil {
 		s.opts.Logger.WarnContext(r.Context(), "presets could not be listed", "function", t.full(), "error", err)
 		v.Away = true // and the form goes on without them
 	}
-	for i := range list {
-		name := list[i].Name
+	for _, name := range names {
 		v.List = append(v.List, presetLink{name, query(t.url(), "preset", name), name == v.Chosen})
 	}
 	return v

@@ -25,6 +25,7 @@ type Presets interface {
 	SavePreset(ctx context.Context, p store.Preset, replace bool) (created bool, err error)
 	Preset(ctx context.Context, module, function, name string) (store.Preset, error)
 	Presets(ctx context.Context, module, function string) ([]store.Preset, error)
+	PresetNames(ctx context.Context, module, function string) ([]string, error)
 	DeletePreset(ctx context.Context, module, function, name string) error
 }
 
@@ -115,6 +116,18 @@ func (s *Service) Presets(ctx context.Context, module, function string) ([]Prese
 	return found, nil
 }
 
+// PresetNames are the names of Presets.
+func (s *Service) PresetNames(ctx context.Context, module, function string) ([]string, error) {
+	if _, err := s.presetTarget(ctx, module, function); err != nil {
+		return nil, err
+	}
+	names, err := s.opts.History.PresetNames(ctx, module, function)
+	if err != nil {
+		return nil, presetFault(err, "")
+	}
+	return names, nil
+}
+
 // Preset is one of a function, by its name, whatever the case, or
 // distro.CodeNotFound.
 func (s *Service) Preset(ctx context.Context, module, function, name string) (Preset, error) {
@@ -133,13 +146,9 @@ func (s *Service) Preset(ctx context.Context, module, function, name string) (Pr
 
 // noPreset says that there is no preset of a name, and which one may be meant.
 func (s *Service) noPreset(ctx context.Context, module, function, name string) error {
-	list, err := s.opts.History.Presets(ctx, module, function)
+	names, err := s.opts.History.PresetNames(ctx, module, function)
 	if err != nil {
 		return presetFault(err, name)
-	}
-	names := make([]string, len(list))
-	for i := range list {
-		names[i] = list[i].Name
 	}
 	return distro.Errorf(distro.CodeNotFound, "there is no preset %.100q%s", name, didYouMean(name, names))
 }

@@ -98,10 +98,25 @@ func (s *Store) Preset(ctx context.Context, module, function, name string) (Pres
 // Presets are those of a function, by name, whatever the case and the accents.
 func (s *Store) Presets(ctx context.Context, module, function string) ([]Preset, error) {
 	found, err := presets(ctx, s.db, "WHERE module = $1 AND function = $2", clean(module, maxID), clean(function, maxID))
-	slices.SortFunc(found, func(a, b Preset) int {
-		return cmp.Or(strings.Compare(search.Fold(a.Name), search.Fold(b.Name)), strings.Compare(a.Name, b.Name))
-	})
+	slices.SortFunc(found, func(a, b Preset) int { return inOrder(a.Name, b.Name) })
 	return found, wrap(err, "list presets of %.100q", module+"."+function)
+}
+
+// PresetNames are the names of Presets, read without the contents.
+func (s *Store) PresetNames(ctx context.Context, module, function string) ([]string, error) {
+	var names []string
+	var name string
+	args := []any{clean(module, maxID), clean(function, maxID)}
+	err := s.db.Query(ctx, "SELECT name FROM distro_presets WHERE module = $1 AND function = $2", args, []any{&name}, func() error {
+		names = append(names, name)
+		return nil
+	})
+	slices.SortFunc(names, inOrder)
+	return names, wrap(err, "list names of presets of %.100q", module+"."+function)
+}
+
+func inOrder(a, b string) int {
+	return cmp.Or(strings.Compare(search.Fold(a), search.Fold(b)), strings.Compare(a, b))
 }
 
 // DeletePreset deletes one, durably, whatever the case of the name. One that is not

@@ -45,6 +45,10 @@ func TestPresetsAreKeptByNameWhateverItsCase(t *testing.T) {
 		if diff := cmp.Diff([]store.Preset{first, preset("zeta 'x' ü", `{}`)}, got); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
+		names, err := s.PresetNames(t.Context(), "loja", "vender")
+		if diff := cmp.Diff([]string{"AÇÃO", "zeta 'x' ü"}, names); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
 		one, err := s.Preset(t.Context(), "loja", "vender", "aÇão")
 		if diff := cmp.Diff(first, one); diff != "" || err != nil {
 			t.Error(diff, err)
