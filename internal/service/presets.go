@@ -241,6 +241,11 @@ func (s *Service) presetCall(t target, p Preset) (arguments, error) {
 	if most, bounded := positions(t.function); bounded && a.positionals > most {
 		return a, distro.Invalid("args", "%s takes at most %d by position, and %d were given", t.function.Name, most, a.positionals)
 	}
+	for i := range min(a.positionals, len(t.function.Parameters)) {
+		if name := positionName(t.function, i); slices.Contains(a.keywords, name) && named(t.function, name) {
+			return a, distro.Invalid(keyword(name), "is given by position already")
+		}
+	}
 	if p.Typed {
 		if _, _, err := newTyping(t).call(a); err != nil {
 			return a, err

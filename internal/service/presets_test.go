@@ -98,6 +98,7 @@ func TestPresetsThatCannotBeKeptAreRefusedByField(t *testing.T) {
 		"kwargs.to must be":   func(p *service.Preset) { p.Kwargs = []byte(`{"to":7}`) },
 		"kwargs.day must be":  func(p *service.Preset) { p.Kwargs = []byte(`{"day":"tomorrow"}`) },
 		"args send takes":     func(p *service.Preset) { p.Args = []byte(`[1,2,3]`) },
+		"kwargs.to is given":  func(p *service.Preset) { p.Args = []byte(`["bia"]`) },
 		"args must be":        func(p *service.Preset) { p.Args = []byte(`{}`) },
 		"args the arguments": func(p *service.Preset) {
 			p.Kwargs = fmt.Appendf(nil, `{"to":%q}`, strings.Repeat("x", store.MaxPreset))
