@@ -98,15 +98,19 @@ type offers struct {
 	used []string // keys, the last used one at the end
 }
 
-// of returns the offer of a key, and forgets the one that was not used for the
-// longest time where there are too many.
-func (o *offers) of(key string) *offer {
+// of returns the offer of a key. One that is not there is nil, or added where
+// that is wanted: then the one that was not used for the longest time is forgotten
+// where there are too many.
+func (o *offers) of(key string, add bool) *offer {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.list == nil {
-		o.list = map[string]*offer{}
-	}
 	if _, known := o.list[key]; !known {
+		if !add {
+			return nil
+		}
+		if o.list == nil {
+			o.list = map[string]*offer{}
+		}
 		o.list[key] = &offer{}
 	}
 	o.used = append(slices.DeleteFunc(o.used, func(k string) bool { return k == key }), key)
@@ -172,7 +176,7 @@ func (s *Service) ParameterOptions(ctx context.Context, r OptionsRequest) (Param
 	if c.function.NeedsArguments() {
 		return c.shown(&offered{state: OptionsUnfit, message: "the function needs arguments, and is called without any: give its parameters defaults"}), nil
 	}
-	o := s.offers.of(c.key())
+	o := s.offers.of(c.key(), true)
 	known, wait, err := s.ask(ctx, o, &c, r)
 	if err == nil && known == nil {
 		known, err = s.awaitOffer(ctx, o, wait)
@@ -190,7 +194,10 @@ func (s *Service) KnownOptions(ctx context.Context, module, function, parameter 
 	if err != nil {
 		return ParameterOptions{}, false
 	}
-	o := s.offers.of(c.key())
+	o := s.offers.of(c.key(), false)
+	if o == nil {
+		return ParameterOptions{}, false
+	}
 	o.mu.Lock()
 	known := o.known
 	current := s.opts.Now().Before(o.until)

@@ -180,6 +180,28 @@ func TestRequestsAtTheSameTimeShareAJob(t *testing.T) {
 	}
 }
 
+func TestLookingForOptionsThatNobodyAskedForForgetsNone(t *testing.T) {
+	t.Parallel()
+	s := newStall(t)
+	m := &s.catalog.modules[0]
+	for i := range 100 {
+		name := fmt.Sprint("p", i)
+		m.Functions[0].Parameters = append(m.Functions[0].Parameters, distro.Parameter{Name: name, Kind: distro.PositionalOrKeyword})
+		m.Functions = append(m.Functions, distro.Function{Name: "opcoes_" + name})
+	}
+	answer := s.asking("who", false)
+	s.returns([]any{"ana"})
+	answer()
+	for i := range 100 {
+		if _, ok := s.KnownOptions(t.Context(), "shop", "f", fmt.Sprint("p", i)); ok {
+			t.Errorf("options of p%d are known", i)
+		}
+	}
+	if _, ok := s.KnownOptions(t.Context(), "shop", "f", "who"); !ok {
+		t.Error("those that were asked for are forgotten")
+	}
+}
+
 func TestOptionsAreValuesOfTheParameter(t *testing.T) {
 	t.Parallel()
 	s := newStall(t)
