@@ -129,6 +129,21 @@ func mapKeys(m map[string]bool) func(func(string) bool) {
 	}
 }
 
+// TestPortugueseHasOneWordForAThing: a job is an execução there, which is excluída.
+func TestPortugueseHasOneWordForAThing(t *testing.T) {
+	t.Parallel()
+	other := regexp.MustCompile(`(?i)\b(jobs?|apagar?|apagad[oa]s?|deletar?)\b`)
+	for key, text := range catalogues(t)["pt-BR"] {
+		said, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if word := other.Find(said); word != nil {
+			t.Errorf("%s says %q: %s", key, word, said)
+		}
+	}
+}
+
 func TestTextsTakeTheSameArgumentsInBothLanguages(t *testing.T) {
 	t.Parallel()
 	all := catalogues(t)
