@@ -128,9 +128,13 @@ func TestEveryTextOfTheDocumentationIsTranslated(t *testing.T) {
 			t.Errorf("docs/pt.json lacks %q", phrase)
 		}
 	}
-	for phrase := range phrases {
+	does := regexp.MustCompile(`^(Get|List|Save|Create|Delete|Read) `)
+	for phrase, said := range phrases {
 		if !used[phrase] {
 			t.Errorf("docs/pt.json has %q, which is written nowhere", phrase)
+		}
+		if verb, _, _ := strings.Cut(said, " "); does.MatchString(phrase) && strings.HasSuffix(verb, "r") {
+			t.Errorf("docs/pt.json has the infinitive %q: a summary says what the request does", verb)
 		}
 	}
 }
