@@ -11,7 +11,7 @@ import (
 func TestWhatIsMaskedIsNeverTakenFromAnAddress(t *testing.T) {
 	t.Parallel()
 	m := distro.Module{Name: "m", Types: []distro.Type{{Name: "Account", Kind: distro.Record, Class: true, Fields: []distro.Parameter{
-		{Name: "user", Annotation: "str"}, {Name: "senha", Annotation: "str"}, {Name: "keys", Annotation: "list[SecretStr]"},
+		{Name: "user", Annotation: "str"}, {Name: "senha", Annotation: "str"}, {Name: "keys", Annotation: "list[SecretBytes]"},
 	}}}}
 	f := distro.Function{Name: "f", Parameters: []distro.Parameter{
 		{Name: "account", Kind: distro.PositionalOrKeyword, Annotation: "Account"}, {Name: "all", Kind: distro.PositionalOrKeyword, Annotation: "list[Account]"},

@@ -117,6 +117,7 @@ func TestSuggestionsStandAsTheyAreEntered(t *testing.T) {
 		"bool":          {[]string{`true`}, `-`, false},
 		"Color":         {[]string{`"red"`}, `-`, false},
 		"SecretStr":     {[]string{`"x"`}, `-`, false},
+		"SecretBytes":   {[]string{`"x"`}, `-`, false},
 		"dict[str,int]": {[]string{`1`}, `-`, false},
 	} {
 		f.Parameters[0].Annotation = annotation

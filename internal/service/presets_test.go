@@ -21,7 +21,7 @@ func sending() distro.Module {
 		return distro.Parameter{Name: name, Kind: kind, Annotation: annotation}
 	}
 	return distro.Module{Name: "mail", Types: []distro.Type{{Name: "Account", Kind: distro.Record, Class: true, Fields: []distro.Parameter{
-		{Name: "user", Annotation: "str"}, {Name: "senha", Annotation: "str"}, {Name: "key", Annotation: "SecretStr"}, {Name: "pin", Annotation: "int"},
+		{Name: "user", Annotation: "str"}, {Name: "senha", Annotation: "str"}, {Name: "key", Annotation: "SecretBytes"}, {Name: "pin", Annotation: "int"},
 	}}}, Functions: []distro.Function{
 		{Name: "send", Parameters: []distro.Parameter{
 			parameter("to", distro.PositionalOrKeyword, "str"), parameter("day", distro.PositionalOrKeyword, "date"), parameter("account", distro.KeywordOnly, "Account | None"),

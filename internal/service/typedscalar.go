@@ -89,10 +89,19 @@ func textOf(t signature.Type, quoted []byte) (v any, ok bool) {
 	case signature.Path:
 		return pickle.Made{Module: "pathlib", Name: t.Name, Args: pickle.Tuple{text}}, !strings.Contains(text, "\x00")
 	case signature.Secret:
-		return pickle.Made{Module: "pydantic", Name: "SecretStr", Args: pickle.Tuple{text}}, true
+		return secretOf(t.Name, text)
 	default:
 		return nil, false
 	}
+}
+
+// secretOf is a value of one of pydantic's types of secrets.
+func secretOf(name, text string) (any, bool) {
+	if name != "SecretBytes" {
+		return pickle.Made{Module: "pydantic", Name: name, Args: pickle.Tuple{text}}, true
+	}
+	octets, ok := octetsOf(text)
+	return pickle.Made{Module: "pydantic", Name: name, Args: pickle.Tuple{octets}}, ok
 }
 
 // uuidOf is a UUID, with hyphens or without.

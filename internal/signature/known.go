@@ -95,7 +95,7 @@ func plainNames(short string) (node, bool) {
 		return text("time")
 	case "UUID":
 		return text("uuid")
-	case "SecretStr":
+	case "SecretStr", "SecretBytes":
 		return text(FormatSecret)
 	case "EmailStr":
 		return text("email")

@@ -24,7 +24,7 @@ const (
 	Decimal   Class = "Decimal"
 	UUID      Class = "UUID"
 	Path      Class = "Path"   // Type.Name is the one of pathlib
-	Secret    Class = "Secret" // pydantic's SecretStr
+	Secret    Class = "Secret" // Type.Name is the one of pydantic
 	List      Class = "list"
 	Tuple     Class = "tuple"
 	Set       Class = "set"
@@ -146,8 +146,8 @@ func classOf(short string) (Class, string) {
 		return Text, ""
 	case "bytes", "ByteString":
 		return Bytes, ""
-	case "SecretStr":
-		return Secret, ""
+	case "SecretStr", "SecretBytes":
+		return Secret, short
 	case "Path", "PurePath", "PosixPath", "PurePosixPath":
 		return Path, short
 	case "PathLike", "FilePath", "DirectoryPath":

@@ -1,6 +1,7 @@
 import { make } from "./dom";
 import { text } from "./text";
 
+const atOnce = 2;
 const ask = '[data-suggest] button[name^="suggest"]';
 
 /**
@@ -17,7 +18,12 @@ export function offerOptions(): void {
     box.setAttribute("aria-live", "polite"); // of what the reader asked for
     void load(box, button.name === "suggest-again");
   });
-  for (const box of document.querySelectorAll<HTMLElement>("[data-suggest-load]")) void load(box, false);
+  const boxes = [...document.querySelectorAll<HTMLElement>("[data-suggest-load]")];
+  const next = async (): Promise<void> => {
+    for (let box = boxes.shift(); box; box = boxes.shift()) await load(box, false);
+  };
+  // A browser has few connections to a server, and the page needs some itself.
+  for (let n = 0; n < atOnce; n++) void next();
 }
 
 async function load(box: HTMLElement, again: boolean): Promise<void> {
