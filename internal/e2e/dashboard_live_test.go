@@ -42,6 +42,14 @@ getSelection().removeAllRanges(); getSelection().addRange(range); document.query
 	tab.Wait(`document.querySelector("#counts").textContent !== old`)
 	tab.Is(`document.querySelector(".danger-zone").open && document.activeElement === field && scrollY === at`, true)
 	tab.Is(`field.value + field.selectionStart + field.selectionEnd`, "mu12")
+
+	// What a wrong search is answered with is live too.
+	tab.Go(b.pages + "/jobs?q=nothing:x")
+	tab.Wait(isLive)
+	tab.Do(`window.shown = document.querySelector("#filters").textContent`)
+	b.enqueue("fluxo.works", "", `, "queue": "mudo", "delay": "2h"`)
+	tab.Wait(`document.querySelector("#filters").textContent !== shown`)
+	tab.Wait(isLive)
 }
 
 // Bounds of what a first view may cost, in bytes over the wire. Charts, which Home

@@ -6,6 +6,7 @@ import { plural, text } from "./text";
 const calm = 1500;
 const pollEvery = 5000;
 const rowsAtOnce = 100;
+const wrongSearch = 422; // a page like another, which says what is wrong
 
 interface JobsEvent {
   changes: { job_id: string; queue: string }[];
@@ -210,7 +211,7 @@ export class Live extends HTMLElement {
     const epoch = this.epoch;
     let page: Document | undefined;
     const arrived = (answer: Answer): boolean => {
-      if (answer.status >= 400 || epoch !== this.epoch || (this.state === "paused" && !lists) || !this.same(answer.page)) return false;
+      if ((answer.status >= 400 && answer.status !== wrongSearch) || epoch !== this.epoch || (this.state === "paused" && !lists) || !this.same(answer.page)) return false;
       page = answer.page;
       return true;
     };
