@@ -134,18 +134,11 @@ func (a *Answers) changed(f *field) bool {
 // viewField shows one field.
 func (a *Answers) viewField(f *field) FieldView {
 	v := FieldView{
-		ID: "f-" + f.path, Path: f.path, Name: f.name, Type: f.typ, Control: string(f.control), Required: f.required,
+		ID: "f-" + f.path, Path: f.path, Name: f.shownName(), Type: f.typ, Control: string(f.control), Required: f.required,
 		Text: a.values.Get(f.path), Null: f.switched(), IsNull: a.null(f.path), Raw: a.raw(f.path), Nested: f.kind == "", Placeholder: " ",
 	}
 	if v.Doc = f.doc; v.Doc == "" {
 		v.Help = f.help
-	}
-	switch f.kind {
-	case distro.VarPositional:
-		v.Name = "*" + f.name
-	case distro.VarKeyword:
-		v.Name = "**" + strings.TrimPrefix(f.name, "**")
-	case distro.PositionalOnly, distro.PositionalOrKeyword, distro.KeywordOnly:
 	}
 	if f.source != "" && f.source != "..." {
 		v.Default = f.source
@@ -167,6 +160,18 @@ func (a *Answers) viewField(f *field) FieldView {
 		v.About = v.ID + "-about"
 	}
 	return v
+}
+
+// shownName is the name as a signature has it.
+func (f *field) shownName() string {
+	switch f.kind {
+	case distro.VarPositional:
+		return "*" + f.name
+	case distro.VarKeyword:
+		return "**" + strings.TrimPrefix(f.name, "**")
+	case distro.PositionalOnly, distro.PositionalOrKeyword, distro.KeywordOnly:
+	}
+	return f.name
 }
 
 // viewControl fills in what the control needs.

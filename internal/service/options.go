@@ -24,7 +24,7 @@ const (
 	optionsKept    = 5 * time.Minute        // how long they are given again without asking anew
 	failureKept    = 30 * time.Second       // the same where the function did not offer any
 	failureRecord  = 24 * time.Hour         // the queue keeps a job that did not offer any
-	maxOffers      = 64                     // functions whose options are kept; those of one take a megabyte at most
+	maxOffers      = 64                     // functions whose options are kept; those of one take two megabytes at most
 	maxOption      = 1000                   // bytes of a value as JSON, and characters of it as Python spells it
 	maxOptionLabel = 200                    // characters
 )
@@ -53,7 +53,7 @@ type ParameterOptions struct {
 	Cut      bool      // there were more than MaxOptions
 	Unfit    int       // values that are left out, as the annotation of the parameter does not take them
 	Example  string    // what is wrong with the first of these
-	At       time.Time // when the job had ended
+	At       time.Time // when its end was seen
 }
 
 // Option is one of the values that are offered.
