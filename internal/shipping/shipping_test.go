@@ -21,7 +21,7 @@ import (
 func TestOutputIsStoredWhileItIsPrinted(t *testing.T) {
 	t.Parallel()
 	q := newQueue()
-	ship, spool, _ := shipper(t, q)
+	ship, spool, stop := shipper(t, q)
 	store, _ := mover(t, q, t.TempDir())
 	a := ship.Attempt("job", 2)
 	write(t, a, "one\nname? ")
@@ -42,10 +42,11 @@ func TestOutputIsStoredWhileItIsPrinted(t *testing.T) {
 	if page, err := store.Read(t.Context(), "job", 1, 1); err != nil || page.Lines[0].At.UnixMicro() != 1_763_928_000_123_456 {
 		t.Errorf("the time is that of the print: %+v, %v", page, err)
 	}
+	ship.Attempt("silent", 1).Close()
+	stop() // it may not have heard yet that all was taken
 	if left, err := filepath.Glob(filepath.Join(spool, "*", "*.log")); err != nil || len(left) > 0 {
 		t.Errorf("the spool has %q, %v", left, err)
 	}
-	ship.Attempt("silent", 1).Close()
 }
 
 // TestEachLineIsStoredOnceOverABadLine loses calls and replies of both sides,
