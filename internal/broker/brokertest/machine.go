@@ -19,10 +19,16 @@ import (
 // RunModel compares a broker with the Model: the same random calls, lost
 // replies among them, must have the same answers and leave the same behind.
 func (h Harness) RunModel(t *testing.T) {
+	var first string // what a failure that depends on time does not say again when it is repeated
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the first difference: %s", first)
+		}
+	})
 	rapid.Check(t, func(t *rapid.T) {
 		clock := NewClock()
 		m := &machine{
-			T: t, clock: clock, step: cmp.Or(h.Grain, time.Second/2), model: NewModel(clock, h.FeedKeep), broker: h.Open(t, clock),
+			T: t, first: &first, clock: clock, step: cmp.Or(h.Grain, time.Second/2), model: NewModel(clock, h.FeedKeep), broker: h.Open(t, clock),
 			held: map[string][]broker.Claim{}, began: time.Now(),
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -41,6 +47,7 @@ func (h Harness) RunModel(t *testing.T) {
 // machine drives two brokers through the same calls.
 type machine struct {
 	*rapid.T
+	first         *string
 	clock         *Clock
 	began         time.Time     // by the real clock
 	step          time.Duration // time passes in multiples of it
@@ -80,8 +87,15 @@ func (m *machine) same(what string, want, got any) {
 		if time.Since(m.began) > shortestTTL {
 			m.Skip("the machine is so slow that a store with a clock of its own may have let jobs expire")
 		}
-		m.Fatalf("%s (-model +broker):\n%s", what, diff)
+		m.fail("%s (-model +broker):\n%s", what, diff)
 	}
+}
+
+// fail ends the case.
+func (m *machine) fail(format string, args ...any) {
+	m.Helper()
+	*m.first = cmp.Or(*m.first, fmt.Sprintf(format, args...))
+	m.Fatalf(format, args...)
 }
 
 // both makes one call to both brokers and compares the answers.
@@ -89,11 +103,11 @@ func both[A any](m *machine, what string, call func(broker.Broker) (A, error)) A
 	m.Helper()
 	want, err := call(m.model)
 	if err != nil {
-		m.Fatalf("%s: model: %v", what, err)
+		m.fail("%s: model: %v", what, err)
 	}
 	got, err := call(m.broker)
 	if err != nil {
-		m.Fatalf("%s: %v", what, err)
+		m.fail("%s: %v", what, err)
 	}
 	m.same(what, want, got)
 	return want
@@ -292,7 +306,7 @@ func (m *machine) news(t *rapid.T, b broker.Broker, cursor *string) map[string][
 	for {
 		list, err := b.Changes(t.Context(), *cursor, broker.MaxPage)
 		if err != nil {
-			m.Fatalf("changes: %v", err)
+			m.fail("changes: %v", err)
 		}
 		if len(list) == 0 {
 			return byJob
