@@ -1,10 +1,13 @@
 package redisbroker
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -49,19 +52,21 @@ func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distr
 	if cursor != "" {
 		start, count = cursor, limit+1
 	}
-	entries, err := b.client.Do(ctx, b.client.B().Xrange().Key(ownFeed).Start(start).End("+").Count(int64(count)).Build()).AsXRange()
+	entries, err := b.client.Do(ctx, b.client.B().Xrange().Key(ownFeed).Start(start).End("+").Count(int64(count)).Build()).ToArray()
 	if err != nil && !rueidis.IsRedisNil(err) {
 		return nil, fmt.Errorf("read the change feed behind %q: %w", cursor, unavailable(err))
 	}
+	list := make([]distro.Change, len(entries))
+	for i := range entries {
+		if list[i], err = change(&entries[i]); err != nil {
+			return nil, malformed("change feed", err)
+		}
+	}
 	if cursor != "" {
-		if len(entries) == 0 || entries[0].ID != cursor {
+		if len(list) == 0 || list[0].Cursor != cursor {
 			return nil, broker.ErrCursorLost
 		}
-		entries = entries[1:]
-	}
-	list := make([]distro.Change, len(entries))
-	for i, e := range entries {
-		list[i] = change(e)
+		list = list[1:]
 	}
 	return list, nil
 }
@@ -81,16 +86,36 @@ func (b *Broker) FeedEnd(ctx context.Context) (string, error) {
 	return entries[0].ID, nil
 }
 
-func change(e rueidis.XRangeEntry) distro.Change {
-	f := e.FieldValues
-	c := distro.Change{
-		Cursor: e.ID, JobID: f["i"], Queue: f["q"], Status: distro.Status(f["s"]), Outcome: distro.Outcome(f["o"]),
-		Attempt: intField(f, "a"), Token: f["t"],
+// change reads an entry of the feed: its ID and what feed in lib.lua wrote. Of
+// what is no change, as others may write there too, only the cursor is known.
+func change(entry *rueidis.RedisMessage) (distro.Change, error) {
+	parts, err := entry.ToArray()
+	if err != nil || len(parts) != 2 {
+		return distro.Change{}, cmp.Or(err, errors.New("an entry of another shape"))
 	}
-	if us, err := strconv.ParseInt(f["u"], 10, 64); err == nil {
-		c.At = time.UnixMicro(us).UTC()
+	id, err := parts[0].ToString()
+	if err != nil {
+		return distro.Change{}, err
 	}
-	return c
+	c := distro.Change{Cursor: id}
+	fields, err := parts[1].AsStrSlice()
+	if err != nil || len(fields) != 2 || fields[0] != "c" {
+		return c, nil //nolint:nilerr // not ours
+	}
+	words := strings.SplitN(fields[1], " ", 7)
+	if len(words) < 7 {
+		return c, nil
+	}
+	attempt, err1 := strconv.Atoi(words[2])
+	us, err2 := strconv.ParseInt(words[4], 10, 64)
+	n, err3 := strconv.Atoi(words[5])
+	names := words[6]
+	if errors.Join(err1, err2, err3) != nil || n < 0 || n >= len(names) || names[n] != ' ' {
+		return c, nil
+	}
+	c.Status, c.Outcome, c.Attempt, c.Token = distro.Status(words[0]), distro.Outcome(words[1]), attempt, words[3]
+	c.At, c.Queue, c.JobID = time.UnixMicro(us).UTC(), names[:n], names[n+1:]
+	return c, nil
 }
 
 // announceReader lets the feed be written, with anew even if that was said just

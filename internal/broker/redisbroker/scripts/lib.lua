@@ -76,10 +76,13 @@ local function unread_less(id, job, size)
 	return 1
 end
 
+-- feed writes a change (changes.go) as one field of words and then, as they may
+-- be anything, the queue behind its length and the job: it is written and read
+-- for every change of every job, and each field more would cost what all do.
 local function feed(id, queue, status, outcome, attempt, token)
 	if feeding then
-		call('XADD', FEED, 'MAXLEN', '~', feed_keep, '*', 'i', id, 'q', queue, 's', status,
-			'o', outcome or '', 'a', attempt or 0, 't', token or '', 'u', now_whole)
+		call('XADD', FEED, 'MAXLEN', '~', feed_keep, '*', 'c', status .. ' ' .. (outcome or '') .. ' ' .. (attempt or 0) ..
+			' ' .. (token or '') .. ' ' .. now_whole .. ' ' .. #queue .. ' ' .. queue .. ' ' .. id)
 	end
 end
 
