@@ -103,6 +103,8 @@ type conversation struct {
 	req  *broker.ExchangeRequest
 	info string
 
+	changed <-chan struct{} // closed when something was heard since before the call
+
 	kept   bool     // the RQ workers were kept up
 	told   bool     // info was sent
 	begins []string // the RQ workers of req.Begin
@@ -119,11 +121,13 @@ type exchangeAnswer struct {
 	claims  []broker.Claimed
 	stops   []broker.Claim
 	lost    []int64
+	gate    *gate
 }
 
 // call runs the script; with register it may make the worker known first.
 func (c *conversation) call(ctx context.Context, register bool) (exchangeAnswer, error) {
 	now := c.b.now()
+	c.changed = c.b.signals.next()
 	a := c.arguments(now, register)
 	reply, err := c.b.run(ctx, "exchange", a)
 	if err != nil {
@@ -263,10 +267,10 @@ func (b *Broker) parseExchange(reply rueidis.RedisResult) (exchangeAnswer, error
 	if out.state, err = parts[0].ToString(); err != nil || out.state != "ok" {
 		return out, err
 	}
-	if len(parts) != 6 {
-		return out, fmt.Errorf("%d parts, want 6", len(parts))
+	if len(parts) != 7 {
+		return out, fmt.Errorf("%d parts, want 7", len(parts))
 	}
-	var errs [4]error
+	var errs [5]error
 	out.settled, errs[0] = parts[1].AsIntSlice()
 	out.begun, errs[1] = parts[2].AsIntSlice()
 	out.lost, errs[2] = parts[5].AsIntSlice()
@@ -275,6 +279,7 @@ func (b *Broker) parseExchange(reply rueidis.RedisResult) (exchangeAnswer, error
 	for i := 0; i+1 < len(stops); i += 2 {
 		out.stops = append(out.stops, broker.Claim{Token: stops[i], JobID: stops[i+1]})
 	}
+	out.gate, errs[4] = parseGate(&parts[6])
 	taken, err := parts[3].ToArray()
 	if err = errors.Join(append(errs[:], err)...); err != nil {
 		return out, err
@@ -338,6 +343,9 @@ func (c *conversation) finish(answer exchangeAnswer) broker.ExchangeReply {
 	}
 	if c.kept {
 		reg.at = mono
+	}
+	if reg.gate = answer.gate; reg.gate != nil {
+		reg.gate.changed = c.changed
 	}
 	for i, attempt := range answer.begun {
 		reply.Begun = append(reply.Begun, int(attempt))

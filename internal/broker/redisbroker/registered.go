@@ -31,6 +31,7 @@ type registered struct {
 	news  bool // something for Wait came by channel since the last exchange
 	drain bool
 	kill  []broker.Kill
+	gate  *gate // of the last exchange, for the Wait that follows it; nil: it does not say
 }
 
 // assigned is a claim and the RQ worker that it shows as once it has begun.

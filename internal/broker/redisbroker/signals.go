@@ -214,6 +214,13 @@ func (s *signals) wake() {
 	s.changed = make(chan struct{})
 }
 
+// next is closed at the next wake.
+func (s *signals) next() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
 // wakeAll does so when anything may have happened.
 func (s *signals) wakeAll() {
 	s.b.mu.Lock()

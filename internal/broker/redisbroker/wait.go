@@ -3,6 +3,7 @@ package redisbroker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -51,7 +52,7 @@ func (b *Broker) wait(ctx context.Context, in broker.Interest, found, news chan 
 			return ctx.Err()
 		}
 		if look {
-			if err := b.join(ctx, in.Queues, joined, found); err != nil {
+			if err := b.join(ctx, in, joined, found); err != nil {
 				return errors.Join(ctx.Err(), err)
 			}
 		}
@@ -83,18 +84,23 @@ func (j joined) leave() {
 }
 
 // join waits for jobs of the queues that are open, and of no others any more.
-func (b *Broker) join(ctx context.Context, queues []string, joined joined, found chan error) error {
-	if len(queues) == 0 {
+func (b *Broker) join(ctx context.Context, in broker.Interest, joined joined, found chan error) error {
+	if len(in.Queues) == 0 {
 		return nil
 	}
-	open, err := b.open(ctx, queues)
-	if err != nil {
-		return err
+	g := b.takeGate(in.Worker)
+	if g == nil {
+		var err error
+		if g, err = b.askGate(ctx); err != nil {
+			return err
+		}
 	}
-	for _, queue := range queues {
-		if leave := joined[queue]; open[queue] && leave == nil {
+	for _, queue := range in.Queues {
+		leave := joined[queue]
+		switch open := g.open(queue); {
+		case open && leave == nil:
 			joined[queue] = b.signals.join(queue, found)
-		} else if !open[queue] && leave != nil {
+		case !open && leave != nil:
 			leave()
 			delete(joined, queue)
 		}
@@ -110,8 +116,37 @@ func (b *Broker) newsFor(worker string) bool {
 	return reg != nil && reg.news
 }
 
-// open returns the queues that jobs may be claimed from.
-func (b *Broker) open(ctx context.Context, queues []string) (map[string]bool, error) {
+// gate says which queues jobs may be claimed from.
+type gate struct {
+	suspended bool // all workers
+	paused    []string
+	changed   <-chan struct{} // closed when something was heard since before it was looked at
+}
+
+func (g *gate) open(queue string) bool { return !g.suspended && !slices.Contains(g.paused, queue) }
+
+// takeGate is what the last exchange of a worker saw, once, so that a Wait
+// behind it need not ask; nil where it did not look, or something was heard
+// since. What others do to queues without a word is found by the next look.
+func (b *Broker) takeGate(worker string) *gate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	reg := b.workers[worker]
+	if reg == nil || reg.gate == nil {
+		return nil
+	}
+	g := reg.gate
+	reg.gate = nil
+	select {
+	case <-g.changed:
+		return nil
+	default:
+		return g
+	}
+}
+
+// askGate looks.
+func (b *Broker) askGate(ctx context.Context) (*gate, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 	defer cancel()
 	c := b.client.B()
@@ -124,14 +159,28 @@ func (b *Broker) open(ctx context.Context, queues []string) (map[string]bool, er
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	open := map[string]bool{}
-	for _, q := range queues {
-		open[q] = suspended == 0
+	return &gate{suspended: suspended == 1, paused: paused}, nil
+}
+
+// parseGate reads the gate of exchange.lua.
+func parseGate(m *rueidis.RedisMessage) (*gate, error) {
+	parts, err := m.ToArray()
+	if err != nil || len(parts) == 0 {
+		return nil, err
 	}
-	for _, q := range paused {
-		delete(open, q)
+	suspended, err := parts[0].AsInt64()
+	if err != nil {
+		return nil, err
 	}
-	return open, nil
+	g := &gate{suspended: suspended == 1}
+	for i := range parts[1:] {
+		queue, err := parts[1+i].ToString()
+		if err != nil {
+			return nil, err
+		}
+		g.paused = append(g.paused, queue)
+	}
+	return g, nil
 }
 
 // waitFeed returns when there is an entry behind cursor, or the cursor is lost.

@@ -1,9 +1,11 @@
 -- One conversation with a worker process: see broker.Exchange.
 -- Arguments: process, instance, beat; its registration, if it is to be made;
 -- info ('' unless it changed); then what the loops below read.
--- Answers {'ok', settled, begun, claims, stops, lost}, or {'unknown'} (to be
--- registered), {'taken'} (another process has the name) or {'stale'} (an
--- older call that arrives late).
+-- Answers {'ok', settled, begun, claims, stops, lost, gate}, or {'unknown'} (to
+-- be registered), {'taken'} (another process has the name) or {'stale'} (an
+-- older call that arrives late). The gate says where it is of use to wait:
+-- whether workers are suspended, and the paused queues; it is empty unless there
+-- was less than was wanted.
 
 local process, instance, beat = arg(), arg(), num()
 local worker_ttl = num()
@@ -270,6 +272,11 @@ for worker, w in pairs(slots) do
 		call('EXPIRE', key, worker_ttl)
 	end
 end
+local gate = {}
+if not left and #taken_jobs < #tokens then
+	gate = try('SMEMBERS', PAUSED) or {}
+	table.insert(gate, 1, call('EXISTS', SUSPENDED))
+end
 if left then leave(process) end
 
-return {'ok', settled, begun, taken_jobs, left and {} or call('HGETALL', STOPS .. process), lost}
+return {'ok', settled, begun, taken_jobs, left and {} or call('HGETALL', STOPS .. process), lost, gate}
