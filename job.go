@@ -86,6 +86,10 @@ type Job struct {
 	Attempt int    // ordinal of the last begun attempt, from 1; 0: none begun
 	Worker  string // name of the worker of the last attempt
 	Result  *Result
+
+	// Earlier are results of attempts before that of Result, the oldest first and
+	// without Pickle. Set where a job is read whole, as far as they are kept.
+	Earlier []Result
 }
 
 // RetryDelay is the pause before the next attempt, taken from RetryIntervals

@@ -80,7 +80,9 @@ type Broker interface {
 	Act(ctx context.Context, action Action, ids []string) ([]error, error)
 
 	// Get returns the jobs of ids that exist, in that order, whole: with
-	// Payload and Result.
+	// Payload, Result, and of the MaxEarlier attempts before that of Result
+	// those that have ended here in Earlier. So a reader of the feed that comes
+	// late finds of an attempt more than that it was.
 	Get(ctx context.Context, ids []string) ([]distro.Job, error)
 
 	// List returns a page of jobs without their Payload.Data and Result,
@@ -327,6 +329,9 @@ type Place struct {
 	Job  distro.Job
 	Gone bool // the list names a job whose record is gone
 }
+
+// MaxEarlier is how many results are kept beside the last one of a job.
+const MaxEarlier = 4
 
 // MaxTraceback bounds a traceback in Places. What is longer lacks its middle,
 // or its end.

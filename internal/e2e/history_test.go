@@ -169,12 +169,22 @@ func TestJobsGoOnWhileTheDatabaseOfHistoryIsAway(t *testing.T) {
 			t.Fatalf("a job is %s while PostgreSQL is away", job.Status)
 		}
 	}
+	retried := s.enqueue("work.raises", "", `, "retries": 2`)
+	s.ended(retried)
 	status, text, err := s.try(http.MethodGet, "/api/v1/executions", "")
 	if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(text, "recorded later") {
 		t.Errorf("history answers %d %s (%v) while PostgreSQL is away", status, text, err)
 	}
 	pg.Restart(t)
 	s.remembered("estado:concluída", n)
+	s.remembered("id:"+retried, 3)
+	var attempts httpapi.AttemptList
+	s.get("/api/v1/jobs/"+retried+"/attempts", &attempts)
+	for _, e := range attempts.Attempts {
+		if e.Failure == nil || !strings.Contains(e.Failure.Traceback, "não dá") || e.Worker == "" {
+			t.Errorf("attempt %d of the job that was retried meanwhile: %+v", e.Attempt, e)
+		}
+	}
 	t.Logf("%d jobs were recorded later", n-1)
 }
 

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/pickle"
@@ -14,12 +15,15 @@ type key struct{ job, run string }
 // batch gathers what a part of the feed tells, an attempt that begins and ends
 // in it once.
 type batch struct {
-	found map[key]*distro.Execution
-	order []key
-	last  map[key]bool // the job ended with it
+	found  map[key]*distro.Execution
+	order  []key
+	last   map[key]bool         // the job ended with it
+	queued map[string]time.Time // when a job joined its queue last
 }
 
-func newBatch() *batch { return &batch{found: map[key]*distro.Execution{}, last: map[key]bool{}} }
+func newBatch() *batch {
+	return &batch{found: map[key]*distro.Execution{}, last: map[key]bool{}, queued: map[string]time.Time{}}
+}
 
 // of returns the execution of a key, a new one where there is none.
 func (b *batch) of(k key) *distro.Execution {
@@ -52,6 +56,7 @@ func (r *Recorder) batch(ctx context.Context, changes []distro.Change) (*batch, 
 	for i := range changes {
 		c := &changes[i]
 		if c.Token == "" {
+			b.joined(c)
 			continue
 		}
 		if !seen[c.JobID] {
@@ -76,6 +81,14 @@ func (r *Recorder) batch(ctx context.Context, changes []distro.Change) (*batch, 
 	return b, nil
 }
 
+// joined notes that a job has joined its queue, as the first time or for another
+// attempt: the job tells it of its last attempt only.
+func (b *batch) joined(c *distro.Change) {
+	if c.Status == distro.StatusQueued {
+		b.queued[c.JobID] = c.At
+	}
+}
+
 // add takes one change over.
 func (b *batch) add(c *distro.Change) {
 	k := key{c.JobID, c.Token}
@@ -85,11 +98,26 @@ func (b *batch) add(c *distro.Change) {
 	case c.Outcome != "":
 		e.State, e.Attempt, e.EndedAt = distro.ExecutionState(c.Outcome), c.Attempt, c.At
 		b.last[k] = c.Status.Ended()
+		b.joined(c)
 	case c.Status == distro.StatusStarted:
-		e.State, e.Attempt, e.StartedAt = distro.ExecutionStarted, c.Attempt, c.At
+		e.State, e.Attempt, e.StartedAt, e.EnqueuedAt = distro.ExecutionStarted, c.Attempt, c.At, b.queued[c.JobID]
 	default: // it was given back before it ran
 		e.State = ""
 	}
+}
+
+// resultOf is the result of one of the attempts of a job; nil where it is not
+// kept any more.
+func resultOf(job *distro.Job, run string) *distro.Result {
+	if job.Result != nil && job.Result.Run == run {
+		return job.Result
+	}
+	for i := range job.Earlier {
+		if job.Earlier[i].Run == run {
+			return &job.Earlier[i]
+		}
+	}
+	return nil
 }
 
 // complete adds what the job tells of one of its attempts, as far as it is
@@ -103,15 +131,15 @@ func (r *Recorder) complete(ctx context.Context, e *distro.Execution, job *distr
 	if current && !e.StartedAt.IsZero() {
 		e.Worker = job.Worker
 	}
-	if res := job.Result; res != nil && res.Run == e.Run {
+	if res := resultOf(job, e.Run); res != nil {
 		e.Worker, e.Result, e.Failure = res.Worker, res.View, res.Failure
 		e.PeakMemory, e.CPUTime = res.PeakMemory, res.CPUTime
 		if e.StartedAt.IsZero() {
 			e.StartedAt = res.StartedAt
 		}
-		current = true
+		current = current || res == job.Result
 	}
-	if at := job.EnqueuedAt; current && !at.After(later(e.StartedAt, job.StartedAt)) {
+	if at := job.EnqueuedAt; e.EnqueuedAt.IsZero() && current && !at.After(later(e.StartedAt, job.StartedAt)) {
 		e.EnqueuedAt = at
 	}
 	if w, ok := r.workers.find(ctx, e.Worker); ok {

@@ -3,14 +3,15 @@ package recorder
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 )
 
 // reconcile looks at all jobs after a part of the feed was lost: at the last
-// attempt of each, and at the executions that history believes to run. Attempts
-// that were followed by another meanwhile are lost to it.
+// attempts of each, and at the executions that history believes to run. Attempts
+// whose results are not kept any more are lost to it.
 func (r *Recorder) reconcile(ctx context.Context) error {
 	open, err := r.opts.History.Running(ctx, maxOpen)
 	if err != nil {
@@ -31,7 +32,7 @@ func (r *Recorder) reconcile(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("list jobs that are %s: %w", status, err)
 			}
-			if err := r.recordLast(ctx, page.Jobs, isNews); err != nil {
+			if err := r.recordEnded(ctx, page.Jobs, isNews); err != nil {
 				return err
 			}
 			if cursor = page.Next; cursor == "" {
@@ -42,9 +43,9 @@ func (r *Recorder) reconcile(ctx context.Context) error {
 	return r.closeLost(ctx)
 }
 
-// recordLast records the last attempt of jobs that have ended one, where it is
+// recordEnded records the attempts of jobs whose results are kept, where they are
 // news.
-func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job, isNews func(*distro.Execution) bool) error {
+func (r *Recorder) recordEnded(ctx context.Context, listed []distro.Job, isNews func(*distro.Execution) bool) error {
 	ids := make([]string, 0, len(listed))
 	for i := range listed {
 		if listed[i].Attempt > 0 {
@@ -57,17 +58,23 @@ func (r *Recorder) recordLast(ctx context.Context, listed []distro.Job, isNews f
 	}
 	b := newBatch()
 	for i := range jobs {
-		if res := jobs[i].Result; res != nil && res.Run != "" && !(res.Stock && r.opts.Stock != nil) {
-			ended := distro.Execution{JobID: jobs[i].ID, Run: res.Run, EndedAt: res.EndedAt}
-			if !isNews(&ended) {
+		job := &jobs[i]
+		results := job.Earlier
+		if job.Result != nil {
+			results = append(slices.Clone(results), *job.Result)
+		}
+		for n := range results {
+			res := &results[n]
+			if res.Run == "" || res.Stock && r.opts.Stock != nil || !isNews(&distro.Execution{JobID: job.ID, Run: res.Run, EndedAt: res.EndedAt}) {
 				continue
 			}
-			e := b.of(key{jobs[i].ID, res.Run})
+			k := key{job.ID, res.Run}
+			e := b.of(k)
 			e.Stock = res.Stock
-			e.Queue, e.State, e.Attempt = jobs[i].Queue, distro.ExecutionState(res.Outcome), res.Attempt
+			e.Queue, e.State, e.Attempt = job.Queue, distro.ExecutionState(res.Outcome), res.Attempt
 			e.StartedAt, e.EndedAt = res.StartedAt, res.EndedAt
-			b.last[key{e.JobID, e.Run}] = jobs[i].Status.Ended()
-			r.complete(ctx, e, &jobs[i])
+			b.last[k] = job.Status.Ended() && n >= len(job.Earlier)
+			r.complete(ctx, e, job)
 		}
 	}
 	if len(b.order) == 0 {

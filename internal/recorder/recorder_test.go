@@ -319,6 +319,35 @@ func TestWhatHappensWhileTheDatabaseIsDownIsRecordedLater(t *testing.T) {
 	_ = r.Behind() // it may be a moment until the recorder has looked once more
 }
 
+// A retry takes the place of the attempt before it in the job, and may do so
+// before the feed is read.
+func TestARecorderThatComesLateKnowsWhyEachAttemptFailed(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.enqueue("job", 3)
+	b.clock.Advance(time.Second)
+	want := map[string]distro.ExecutionState{}
+	for n := range 4 {
+		outcome := distro.OutcomeFailed
+		if n == 3 {
+			outcome = distro.OutcomeFinished
+		}
+		claim := b.begin()
+		b.settle(claim, outcome)
+		want["job/"+claim.Token] = distro.ExecutionState(outcome)
+	}
+	b.start()
+	for id, e := range b.await(want) {
+		if e.State == distro.ExecutionFailed && (e.Failure == nil || e.Failure.Message != "no" || e.Failure.Traceback == "") {
+			t.Errorf("%s failed of %+v", id, e.Failure)
+		}
+		waited := e.StartedAt.Sub(e.EnqueuedAt)
+		if e.Worker != "w" || e.Host != "host" || e.PeakMemory != 7 || e.EndedAt.Sub(e.StartedAt) != time.Second || waited != 0 && (e.Attempt > 1 || waited != time.Second) {
+			t.Errorf("%s: %+v", id, e)
+		}
+	}
+}
+
 func TestARecorderThatIsKilledAnywhereMissesAndRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -358,8 +387,9 @@ func TestAFeedThatWasTrimmedIsMadeUpForFromTheJobs(t *testing.T) {
 	b.settle(b.begin(), distro.OutcomeFinished)
 	b.clock.Advance(time.Second)
 	b.history.horizon = b.clock.Now()
-	b.enqueue("young", 0)
+	b.enqueue("young", 1)
 	b.clock.Advance(time.Second)
+	b.settle(b.begin(), distro.OutcomeFailed)
 	b.settle(b.begin(), distro.OutcomeFinished)
 	for n := range 200 { // the feed keeps 100 entries
 		b.enqueue(fmt.Sprint("filler-", n), 0)
@@ -369,8 +399,11 @@ func TestAFeedThatWasTrimmedIsMadeUpForFromTheJobs(t *testing.T) {
 	}
 	b.start()
 	rows := b.await(map[string]distro.ExecutionState{
-		"ends/token-1": distro.ExecutionFinished, "deleted/token-2": distro.ExecutionLost, "young/token-4": distro.ExecutionFinished,
+		"ends/token-1": distro.ExecutionFinished, "deleted/token-2": distro.ExecutionLost, "young/token-4": distro.ExecutionFailed, "young/token-5": distro.ExecutionFinished,
 	})
+	if got := rows["young/token-4"]; got.Failure == nil || got.Failure.Message != "no" || got.Attempt != 1 || got.Worker != "w" {
+		t.Errorf("made up of an attempt that was retried: %+v", got)
+	}
 	if got := rows["ends/token-1"]; got.Result.Text != "42" || got.Attempt != 1 {
 		t.Errorf("made up: %+v", got)
 	}

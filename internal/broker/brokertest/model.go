@@ -258,7 +258,7 @@ func (m *Model) List(_ context.Context, q broker.ListQuery) (broker.Page, error)
 			break
 		}
 		job := j.Job
-		job.Payload.Data, job.Result = nil, nil
+		job.Payload.Data, job.Result, job.Earlier = nil, nil, nil
 		page.Jobs = append(page.Jobs, job)
 	}
 	return page, nil

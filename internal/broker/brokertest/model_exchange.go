@@ -111,6 +111,12 @@ func (m *Model) end(j *modelJob, res distro.Result) {
 		res.EndedAt = m.now()
 	}
 	j.settled, j.outcome, j.claim = broker.Claim{JobID: j.ID, Token: token}, res.Outcome, nil
+	if j.Result != nil {
+		last := *j.Result
+		last.Pickle = nil
+		j.Earlier = append(slices.Clone(j.Earlier), last)
+		j.Earlier = j.Earlier[max(len(j.Earlier)-broker.MaxEarlier, 0):]
+	}
 	j.Result, j.EndedAt, j.expiresAt = &res, m.now(), time.Time{}
 	change := distro.Change{Outcome: res.Outcome, Token: token}
 	again := res.Again
@@ -226,7 +232,7 @@ func (m *Model) want(worker string, want broker.Want, reply *broker.ExchangeRepl
 				m.begin(j)
 			}
 			job := j.Job
-			job.Result = nil
+			job.Result, job.Earlier = nil, nil
 			reply.Claims = append(reply.Claims, broker.Claimed{Job: job, Token: want.Tokens[n], Begun: n < want.Begun})
 		}
 	}

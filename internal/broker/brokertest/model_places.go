@@ -26,7 +26,7 @@ func (m *Model) Places(_ context.Context, q broker.PlaceQuery) (broker.Places, e
 	for _, j := range list[:min(cmp.Or(q.Limit, 50), len(list))] {
 		job := j.Job
 		job.Description = pickle.Description(job.Function, job.Payload.Data)
-		if job.Payload.Data = nil; job.Result != nil {
+		if job.Payload.Data, job.Earlier = nil, nil; job.Result != nil {
 			job.Result = shownResult(job.Result)
 		}
 		page.Places = append(page.Places, broker.Place{Job: job})

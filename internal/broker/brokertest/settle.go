@@ -1,6 +1,8 @@
 package brokertest
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -76,6 +78,36 @@ func retryTests() []subtest {
 			got := s.get("a").Result
 			s.equal("attempt", got.Attempt, 2)
 			s.equal("failure of a finished job", got.Failure, (*distro.Failure)(nil))
+		}},
+		{"keeps the results of the attempts before", func(s *suite) {
+			const attempts = broker.MaxEarlier + 3
+			s.enqueue(job("a", retries(attempts-2)))
+			w := s.worker("w")
+			var want []distro.Result
+			fail := func(n int) {
+				claims := w.run(1)
+				s.clock.Advance(time.Second)
+				res := distro.Result{
+					Outcome: distro.OutcomeFailed, StartedAt: s.clock.Now(), EndedAt: s.clock.Now().Add(time.Millisecond),
+					Failure: &distro.Failure{Kind: distro.FailureException, Type: "E", Message: fmt.Sprint("attempt ", n), Traceback: strings.Repeat("line\n", n*100)},
+					View:    distro.View{Text: "null", JSON: true}, PeakMemory: int64(n), CPUTime: time.Duration(n),
+				}
+				w.call(broker.ExchangeRequest{Settle: []broker.Settlement{{Claim: claims[0], Result: res}}})
+				res.Attempt, res.Run, res.Worker = n, claims[0].Token, "w"
+				want = append(want, res)
+				got := s.get("a")
+				s.equal("result", got.Result, &want[n-1])
+				s.equal("earlier ones", got.Earlier, want[max(n-1-broker.MaxEarlier, 0):n-1])
+			}
+			for n := 1; n < attempts; n++ {
+				fail(n)
+			}
+			s.done(broker.ActionRequeue, "a")
+			s.equal("earlier ones of a job that was requeued", len(s.get("a").Earlier), broker.MaxEarlier)
+			s.equal("a job that is claimed has none", w.take(1, 1)[0].Job.Earlier, []distro.Result(nil))
+			page, err := s.broker.List(s.ctx, broker.ListQuery{})
+			s.ok(err)
+			s.equal("a list has none", page.Jobs[0].Earlier, []distro.Result(nil))
 		}},
 		{"schedules the job after Job.RetryDelay when a retry is left", func(s *suite) {
 			s.enqueue(job("a", retries(3, 10*time.Second, time.Minute)))

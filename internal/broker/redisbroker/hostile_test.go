@@ -23,7 +23,7 @@ func hostile() map[string][]string {
 		"bad numbers":           {"data", "x", "status", "queued", "timeout", "1h", "ttl", "-5", "result_ttl", "99999999999999999999", "retries_left", "-3", "distro_due", "NaN", "distro_attempt", "x", "distro_seq", "1e9"},
 		"bad times":             {"data", "x", "status", "started", "created_at", "yesterday", "started_at", "2026-10-05T08:30:00.123456789+25:00", "ended_at", "0000-00-00T00:00:00Z"},
 		"bad lists":             {"data", "x", "status", "scheduled", "retry_intervals", `[1, "a"`, "retries_left", "1"},
-		"bad results":           {"data", "x", "status", "finished", "distro_result", `{"o": 5}`, "exc_info", "\x78\x9cgarbage", "result", "\x80\xff"},
+		"bad results":           {"data", "x", "status", "finished", "distro_result", `{"o": 5}`, "distro_earlier_0", `t o {"o": 5}`, "distro_earlier_1", "\xff", "distro_earlier_2", ` o {"o": "failed"}`, "exc_info", "\x78\x9cgarbage", "result", "\x80\xff"},
 		"5 MB payload":          {"data", large, "status", "queued"},
 		"5 MB everywhere":       {"data", "x", "status", "queued", "origin", "q", "description", large, "worker_name", large, "meta", large, "distro_result", large},
 		"x\x00\xff\r\n:<b>/../": {"data", "x", "status", "queued"},

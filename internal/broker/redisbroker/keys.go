@@ -1,6 +1,11 @@
 package redisbroker
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/distro-orchestrator/distro/internal/broker"
+)
 
 // Keys of RQ. docs/rq-wire.md says who writes what into them.
 const (
@@ -72,6 +77,10 @@ const (
 	fieldStop    = "distro_stop"    // 1: somebody wants it stopped
 	fieldSettled = "distro_settled" // token, space, outcome: of the last settlement
 	fieldResult  = "distro_result"  // JSON of wireResult: what RQ's result does not tell
+
+	// With a number behind it, from 0 below broker.MaxEarlier: what fieldSettled
+	// and fieldResult held, with a space between, of an attempt of that remainder.
+	fieldEarlier = "distro_earlier_"
 )
 
 // entryToken is Distro's own field in the entries of rq:results: the token of
@@ -94,12 +103,13 @@ func prelude() string {
 		{"OUTPUT", ownOutput}, {"UNREAD", ownUnread}, {"LISTENER", ownListens}, {"MOVER", ownMover},
 		{"F_SEQ", fieldSeq}, {"F_PRINT", fieldPrint}, {"F_DUE", fieldDue}, {"F_ATTEMPT", fieldAttempt},
 		{"F_CLAIM", fieldClaim}, {"F_HELD", fieldHeld}, {"F_NUMBER", fieldNumber}, {"F_FRONT", fieldFront}, {"F_STOP", fieldStop}, {"F_UNTIL", fieldUntil},
-		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult}, {"E_TOKEN", entryToken},
+		{"F_SETTLED", fieldSettled}, {"F_RESULT", fieldResult}, {"F_EARLIER", fieldEarlier}, {"E_TOKEN", entryToken},
 	}
 	var b strings.Builder
 	for _, n := range names {
 		b.WriteString("local " + n[0] + "='" + n[1] + "'\n")
 	}
+	b.WriteString("local MAX_EARLIER=" + strconv.Itoa(broker.MaxEarlier) + "\n")
 	return b.String()
 }
 

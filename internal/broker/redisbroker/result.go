@@ -4,12 +4,14 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/pickle"
 )
 
@@ -80,7 +82,32 @@ type stored struct {
 func (c *codec) job(id string, s stored) distro.Job {
 	j := c.decodeJob(id, s.fields)
 	j.Result = c.result(&j, s)
+	j.Earlier = c.earlier(&j, s)
 	return j
+}
+
+// earlier are the results that were put aside, and the one that was not where a
+// stock worker has made the last attempt.
+func (c *codec) earlier(j *distro.Job, s stored) []distro.Result {
+	texts := []string{s.fields[fieldSettled] + " " + s.fields[fieldResult]}
+	for i := range broker.MaxEarlier {
+		texts = append(texts, s.fields[fieldEarlier+strconv.Itoa(i)])
+	}
+	var list []distro.Result
+	for _, text := range texts {
+		var w wireResult
+		parts := strings.SplitN(text, " ", 3)
+		if len(parts) < 3 || parts[0] == "" || json.Unmarshal([]byte(parts[2]), &w) != nil || w.Outcome == "" {
+			continue
+		}
+		w.HasValue = false
+		r := c.own(w, parts[0], s)
+		if last := j.Result; last == nil || last.Run != r.Run && (last.Stock || r.Attempt < last.Attempt && r.Attempt >= last.Attempt-broker.MaxEarlier) {
+			list = append(list, *r)
+		}
+	}
+	slices.SortFunc(list, func(a, b distro.Result) int { return a.Attempt - b.Attempt })
+	return list
 }
 
 // result is what the last attempt left behind, as far as it can be told: an
@@ -88,7 +115,8 @@ func (c *codec) job(id string, s stored) distro.Job {
 func (c *codec) result(j *distro.Job, s stored) *distro.Result {
 	var w wireResult
 	if json.Unmarshal([]byte(s.fields[fieldResult]), &w) == nil && w.isOf(j, s.fields) {
-		return c.own(w, s)
+		run, _, _ := strings.Cut(s.fields[fieldSettled], " ")
+		return c.own(w, run, s)
 	}
 	return c.stock(j, s)
 }
@@ -106,8 +134,7 @@ func (w *wireResult) isOf(j *distro.Job, fields map[string]string) bool {
 }
 
 // own is the result of an attempt on a worker of Distro's.
-func (c *codec) own(w wireResult, s stored) *distro.Result {
-	run, _, _ := strings.Cut(s.fields[fieldSettled], " ")
+func (c *codec) own(w wireResult, run string, s stored) *distro.Result {
 	r := &distro.Result{
 		Outcome: w.Outcome, Attempt: w.Attempt, Run: run, Worker: w.Worker,
 		StartedAt: parseRQTime(w.StartedAt), EndedAt: parseRQTime(w.EndedAt),

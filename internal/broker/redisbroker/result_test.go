@@ -158,7 +158,7 @@ func TestTheResultOfAStockWorkerReplacesThatOfOurs(t *testing.T) {
 		t.Errorf("our result takes %d bytes, with a traceback of %d", n, len(long))
 	}
 	b.do("HSET", "rq:job:a", "status", "started", "started_at", endedText, "worker_name", "stock")
-	if got := b.get("a").Result; got == nil || got.PeakMemory != 7 {
+	if got := b.get("a"); got.Result == nil || got.Result.PeakMemory != 7 || len(got.Earlier) > 0 {
 		t.Errorf("while a stock worker runs the next attempt: %+v", got)
 	}
 	// Stock workers do not change ended_at when they stop a job, and the
@@ -167,6 +167,9 @@ func TestTheResultOfAStockWorkerReplacesThatOfOurs(t *testing.T) {
 	b.do("XADD", "rq:results:a", "*", "type", "2", "exc_string", encoded(deflated("Job stopped by user, work-horse terminated.")))
 	if got := b.get("a").Result; got == nil || got.Outcome != distro.OutcomeStopped {
 		t.Errorf("after it was stopped: %+v", got)
+	}
+	if diff := cmp.Diff([]distro.Result{*ours}, b.get("a").Earlier); diff != "" {
+		t.Errorf("the results before (-want +got):\n%s", diff)
 	}
 	b.do("HSET", "rq:job:a", "status", "failed", "exc_info", deflated("Moved to FailedJobRegistry at now"))
 	b.do("DEL", "rq:results:a")

@@ -206,7 +206,7 @@ func (c *codec) lastAttempt(job *distro.Job, j stockJob) *attempt {
 		return nil
 	}
 	if own { // a stock worker died, and Distro has put that right
-		r := c.own(w, stored{fields: j.fields})
+		r := c.own(w, token, stored{fields: j.fields})
 		a.Execution.State, a.Execution.Worker, a.Execution.Failure = distro.ExecutionState(r.Outcome), r.Worker, r.Failure
 		if len(j.entries) > 0 && near(entryTime(j.entries[0].ID), a.Execution.EndedAt) {
 			a.entry = 0

@@ -154,13 +154,20 @@ func TestOpenBringsTheDatabaseOfAnOlderVersionUpToDate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	enqueue(t, b, "ended")
+	ended := claim(t, b, 1, 1)[0]
+	if _, err := b.Exchange(t.Context(), broker.ExchangeRequest{
+		Worker: distro.Worker{Name: "w"}, Settle: []broker.Settlement{{Claim: ended, Result: distro.Result{Outcome: distro.OutcomeFailed}}},
+	}); err != nil {
+		t.Fatal(err)
+	}
 	enqueue(t, b, "old", "older")
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	db := openFile(t, path)
 	_, err = db.ExecContext(t.Context(), "ALTER TABLE jobs DROP COLUMN asked; ALTER TABLE jobs DROP COLUMN \"trigger\"; "+
-		"ALTER TABLE jobs DROP COLUMN caller; PRAGMA user_version = 1")
+		"ALTER TABLE jobs DROP COLUMN caller; ALTER TABLE results DROP COLUMN run; DROP TABLE earlier; PRAGMA user_version = 1")
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -181,9 +188,12 @@ func TestOpenBringsTheDatabaseOfAnOlderVersionUpToDate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	jobs, err := mustOpen(t, sqlitebroker.Options{Path: path}).Get(t.Context(), []string{"old", "older"})
-	if err != nil || len(jobs) != 2 || jobs[0].Asked != 1 || jobs[1].Asked != 1 {
-		t.Errorf("got %+v (%v), want both jobs, asked for once more each", jobs, err)
+	jobs, err := mustOpen(t, sqlitebroker.Options{Path: path}).Get(t.Context(), []string{"old", "older", "ended"})
+	if err != nil || len(jobs) != 3 || jobs[0].Asked != 1 || jobs[1].Asked != 1 {
+		t.Fatalf("got %+v (%v), want both jobs, asked for once more each", jobs, err)
+	}
+	if run := jobs[2].Result.Run; run != ended.Token {
+		t.Errorf("the result of before is of run %q, want %q", run, ended.Token)
 	}
 }
 

@@ -32,6 +32,11 @@ func (b *Broker) Get(ctx context.Context, ids []string) ([]distro.Job, error) {
 			}
 			job := r.job(b.names)
 			job.Payload.Data, job.Result = s.payload(), s.result()
+			if job.Result != nil && job.Result.Attempt > 1 {
+				if job.Earlier, err = earlierResults(ctx, tx, id); err != nil {
+					return err
+				}
+			}
 			jobs = append(jobs, job)
 		}
 		return nil
@@ -42,8 +47,23 @@ func (b *Broker) Get(ctx context.Context, ids []string) ([]distro.Job, error) {
 	return jobs, nil
 }
 
+// earlierResults are those of the attempts before that of the job's result.
+func earlierResults(ctx context.Context, tx *sql.Tx, id string) ([]distro.Result, error) {
+	var list []distro.Result
+	var s stored
+	err := each(ctx, tx, "SELECT "+earlierColumns+" FROM earlier WHERE seq = (SELECT seq FROM jobs WHERE id = ?) ORDER BY attempt", []any{id},
+		[]any{
+			&s.res.Attempt, &s.res.Run, &s.outcome, &s.res.Worker, &s.startedAt, &s.endedAt, &s.res.PeakMemory, &s.res.CPUTime,
+			&s.res.View.Text, &s.flags, &s.kind, &s.failure.Type, &s.failure.Message, &s.failure.Traceback, &s.failure.ExitCode, &s.failure.Signal,
+		}, func() error {
+			list = append(list, *s.result())
+			return nil
+		})
+	return list, err
+}
+
 // storedColumns are the columns of stored, in the order of dest.
-const storedColumns = `payload, data, ifnull(outcome, ''), settled, ifnull(results.attempt, 0), ifnull(results.worker, ''),
+const storedColumns = `payload, data, ifnull(outcome, ''), ifnull(run, ''), ifnull(results.attempt, 0), ifnull(results.worker, ''),
 	ifnull(results.started_at, 0), ifnull(results.ended_at, 0), ifnull(peak_memory, 0), ifnull(cpu_time, 0), pickle,
 	ifnull(view, ''), ifnull(view_flags, 0), ifnull(kind, ''), ifnull(type, ''), ifnull(message, ''),
 	ifnull(traceback, ''), ifnull(exit_code, 0), ifnull(signal, 0)`

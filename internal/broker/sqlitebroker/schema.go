@@ -17,7 +17,7 @@ import (
 )
 
 // schemaVersion is the user_version of the schema below.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // Times are microseconds UTC and durations nanoseconds; 0 and ” say "none".
 //
@@ -95,6 +95,7 @@ CREATE TABLE payloads (
 );
 CREATE TABLE results (
 	seq         INTEGER PRIMARY KEY REFERENCES jobs ON DELETE CASCADE,
+	run         TEXT    NOT NULL DEFAULT '',
 	outcome     TEXT    NOT NULL,
 	attempt     INTEGER NOT NULL,
 	worker      TEXT    NOT NULL,
@@ -112,6 +113,7 @@ CREATE TABLE results (
 	exit_code   INTEGER NOT NULL DEFAULT 0,
 	signal      INTEGER NOT NULL DEFAULT 0
 );
+` + earlier + `
 CREATE TABLE counts (
 	queue    INTEGER NOT NULL,
 	function INTEGER NOT NULL,
@@ -133,6 +135,28 @@ CREATE TABLE paused (queue TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE places (reserved INTEGER NOT NULL);
 INSERT INTO places VALUES (0);
 `
+
+// earlier has the results of the attempts before that of results.
+const earlier = `CREATE TABLE earlier (
+	seq         INTEGER NOT NULL REFERENCES jobs ON DELETE CASCADE,
+	attempt     INTEGER NOT NULL,
+	run         TEXT    NOT NULL,
+	outcome     TEXT    NOT NULL,
+	worker      TEXT    NOT NULL,
+	started_at  INTEGER NOT NULL,
+	ended_at    INTEGER NOT NULL,
+	peak_memory INTEGER NOT NULL,
+	cpu_time    INTEGER NOT NULL,
+	view        TEXT    NOT NULL,
+	view_flags  INTEGER NOT NULL,
+	kind        TEXT    NOT NULL,
+	type        TEXT    NOT NULL,
+	message     TEXT    NOT NULL,
+	traceback   TEXT    NOT NULL,
+	exit_code   INTEGER NOT NULL,
+	signal      INTEGER NOT NULL,
+	PRIMARY KEY (seq, attempt)
+) WITHOUT ROWID;`
 
 // Statuses in the database. Zero is no status: of a deleted job in the feed,
 // and of those that wait in the counts. The partial indexes of the schema and
@@ -248,6 +272,7 @@ func upgrades() []string {
 	return []string{
 		"ALTER TABLE jobs ADD COLUMN asked INTEGER NOT NULL DEFAULT 0;",
 		"ALTER TABLE jobs ADD COLUMN \"trigger\" TEXT NOT NULL DEFAULT ''; ALTER TABLE jobs ADD COLUMN caller TEXT NOT NULL DEFAULT '';",
+		"ALTER TABLE results ADD COLUMN run TEXT NOT NULL DEFAULT ''; UPDATE results SET run = ifnull((SELECT settled FROM jobs WHERE jobs.seq = results.seq), '');" + earlier,
 	}
 }
 

@@ -123,10 +123,15 @@ type attemptResult struct {
 // maxHeld bounds the bytes of results that wait to be written together.
 const maxHeld = 1 << 20
 
-// storeResult keeps what an attempt left behind, in place of what the attempt
+// storeResult keeps what an attempt left behind, and puts aside what the attempt
 // before left. What the broker knows itself it does not take from the worker.
 func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) error {
-	res.Attempt, res.Worker = cl.attempt, cl.holder
+	if cl.attempt > 1 {
+		if err := t.putAside(ctx, cl); err != nil {
+			return err
+		}
+	}
+	res.Attempt, res.Run, res.Worker = cl.attempt, cl.token, cl.holder
 	if res.StartedAt.IsZero() {
 		res.StartedAt = moment(cl.startedAt)
 	}
@@ -139,6 +144,23 @@ func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) err
 	}
 	return nil
 }
+
+// putAside makes the result of a job an earlier one.
+func (t *txn) putAside(ctx context.Context, cl *claim) error {
+	if err := t.catchUp(ctx); err != nil { // it may wait to be written
+		return err
+	}
+	if _, err := t.exec(ctx, "INSERT OR REPLACE INTO earlier ("+earlierColumns+", seq) SELECT "+earlierColumns+", seq FROM results WHERE seq = ?",
+		cl.seq); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, "DELETE FROM earlier WHERE seq = ? AND attempt < ?", cl.seq, cl.attempt-broker.MaxEarlier)
+	return err
+}
+
+// earlierColumns are what results and earlier have in common.
+const earlierColumns = `attempt, run, outcome, worker, started_at, ended_at, peak_memory, cpu_time, view, view_flags,
+	kind, type, message, traceback, exit_code, signal`
 
 // Flags of a stored view.
 const (
@@ -160,7 +182,7 @@ func (r attemptResult) row() []any {
 		f = &distro.Failure{}
 	}
 	return []any{
-		r.seq, string(r.Outcome), r.Attempt, r.Worker, micros(r.StartedAt), micros(r.EndedAt), r.PeakMemory,
+		r.seq, r.Run, string(r.Outcome), r.Attempt, r.Worker, micros(r.StartedAt), micros(r.EndedAt), r.PeakMemory,
 		int64(r.CPUTime), r.Pickle, r.View.Text, flags,
 		string(f.Kind), f.Type, f.Message, f.Traceback, f.ExitCode, f.Signal,
 	}

@@ -146,9 +146,9 @@ func (t *txn) catchUp(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("end attempts: %w", err)
 	}
-	err = execMany(ctx, t, t.results, `INSERT OR REPLACE INTO results (seq, outcome, attempt, worker, started_at, ended_at,
+	err = execMany(ctx, t, t.results, `INSERT OR REPLACE INTO results (seq, run, outcome, attempt, worker, started_at, ended_at,
 			peak_memory, cpu_time, pickle, view, view_flags, kind, type, message, traceback, exit_code, signal) VALUES `,
-		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "", attemptResult.row)
+		"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "", attemptResult.row)
 	if err != nil {
 		return fmt.Errorf("store results: %w", err)
 	}

@@ -420,6 +420,9 @@ end
 local function end_attempt(job, process, s)
 	forget(process, s.token, job)
 	call('ZREM', STARTED .. job.queue, job.id)
+	local last = job.attempt > 1 and job.settled and call('HGET', JOB .. job.id, F_RESULT)
+	local number = last and string.match(last, '^{"a":(%d+),')
+	if number then set(job, F_EARLIER .. number % MAX_EARLIER, job.settled .. ' ' .. last) end
 	s.fields = {'ended_at', now_text, 'last_heartbeat', now_text, F_SETTLED, s.token .. ' ' .. s.outcome,
 		F_RESULT, '{"a":' .. job.attempt .. ',"w":' .. cjson.encode(job.worker_name) ..
 		',"s":"' .. (s.started ~= '' and s.started or job.started_at) .. '","e":"' .. (s.ended ~= '' and s.ended or now_text) ..
