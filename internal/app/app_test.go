@@ -135,20 +135,29 @@ func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(intake, t.Context()) }()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + a.Addr().String() + "/metrics")
-	if err != nil {
-		t.Fatal(err)
+	scrape := func() string {
+		response, err := client.Get("http://" + a.Addr().String() + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%s, %v", response.Status, err)
+		}
+		return string(text)
 	}
-	text, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s, %v", response.Status, err)
-	}
-	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} 1`,
+	limit := time.After(20 * time.Second)
+	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} `,
 		`distro_database_seconds_count{database="queue",operation="read",outcome="ok"} `, `distro_database_seconds_count{database="history",operation="read",outcome="ok"} `,
 	} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("there is no %s in\n%s", want, text)
+		for text := ""; !strings.Contains(text, want); { // its parts begin one after another
+			text = scrape()
+			select {
+			case <-limit:
+				t.Fatalf("there is no %s in\n%s", want, text)
+			default:
+			}
 		}
 	}
 	drain()
