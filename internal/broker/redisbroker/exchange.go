@@ -164,11 +164,11 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 	}
 	a.flag(req.Worker.Draining)
 	c.keepUp(a)
-	taken := map[string]int{}
+	load := c.reg.load()
 	a.number(len(req.Begin))
 	c.begins = c.begins[:0]
 	for i, claim := range req.Begin {
-		c.begins = append(c.begins, c.slot(claim.Token, taken))
+		c.begins = append(c.begins, c.slot(claim.Token, load))
 		a.text(claim.JobID, claim.Token, c.begins[i], c.reg.claims[claim.Token].queue)
 	}
 	c.settlements(a)
@@ -185,7 +185,7 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 	a.many(req.Want.Tokens)
 	c.slots = c.slots[:0]
 	for _, token := range req.Want.Tokens {
-		c.slots = append(c.slots, c.slot(token, taken))
+		c.slots = append(c.slots, c.slot(token, load))
 	}
 	a.many(c.slots)
 	a.number(req.Want.Begun)
@@ -195,12 +195,12 @@ func (c *conversation) arguments(now time.Time, register bool) *arguments {
 }
 
 // slot is the RQ worker that a claim shows as.
-func (c *conversation) slot(token string, taken map[string]int) string {
+func (c *conversation) slot(token string, load map[string]int) string {
 	if slot := c.reg.claims[token].slot; slot != "" {
 		return slot
 	}
-	slot := c.reg.idlest(taken)
-	taken[slot]++
+	slot := c.reg.idlest(load)
+	load[slot]++
 	return slot
 }
 

@@ -3,7 +3,6 @@ package redisbroker
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,15 +51,17 @@ func newRegistered(w distro.Worker) *registered {
 	return r
 }
 
-// idlest is the RQ worker with the fewest claims, those in taken included.
-func (r *registered) idlest(taken map[string]int) string {
-	load := maps.Clone(taken)
-	if load == nil {
-		load = map[string]int{}
-	}
+// load counts the claims of each RQ worker.
+func (r *registered) load() map[string]int {
+	load := make(map[string]int, len(r.slots))
 	for _, a := range r.claims {
 		load[a.slot]++
 	}
+	return load
+}
+
+// idlest is the RQ worker with the fewest claims.
+func (r *registered) idlest(load map[string]int) string {
 	return slices.MinFunc(r.slots, func(a, b string) int { return load[a] - load[b] })
 }
 

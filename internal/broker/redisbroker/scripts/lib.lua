@@ -368,11 +368,13 @@ end
 -- attempt was not one of a stock worker.
 local function add_result(job, kind, field, value, ttl, token)
 	local key = RESULTS .. job.id
-	if not is(key, 'stream') then call('UNLINK', key) end
 	local entry = {'type', kind, 'worker_name', job.worker_name}
 	if value ~= '' then entry[5], entry[6] = field, value end
 	if token ~= '' then entry[#entry + 1], entry[#entry + 2] = E_TOKEN, token end
-	call('XADD', key, 'MAXLEN', '~', 10, '*', unpack(entry))
+	if not try('XADD', key, 'MAXLEN', '~', 10, '*', unpack(entry)) then -- it is no stream
+		call('UNLINK', key)
+		call('XADD', key, 'MAXLEN', '~', 10, '*', unpack(entry))
+	end
 	if ttl and ttl > 0 then
 		call('EXPIRE', key, ttl)
 	elseif ttl then
