@@ -2,6 +2,7 @@ package sqlitebroker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
@@ -147,8 +148,10 @@ func (t *txn) storeResult(ctx context.Context, cl *claim, res distro.Result) err
 
 // putAside makes the result of a job an earlier one.
 func (t *txn) putAside(ctx context.Context, cl *claim) error {
-	if err := t.catchUp(ctx); err != nil { // it may wait to be written
-		return err
+	if slices.ContainsFunc(t.results, func(r attemptResult) bool { return r.seq == cl.seq }) { // it waits to be written
+		if err := t.catchUp(ctx); err != nil {
+			return err
+		}
 	}
 	if _, err := t.exec(ctx, "INSERT OR REPLACE INTO earlier ("+earlierColumns+", seq) SELECT "+earlierColumns+", seq FROM results WHERE seq = ?",
 		cl.seq); err != nil {
