@@ -151,8 +151,7 @@ func TestAnOrchestratorShowsItsMetrics(t *testing.T) {
 	for _, want := range []string{"\ndistro_up 1\n", "distro_worker_slots{worker=", `version="1.2.3"`, `distro_broker_call_seconds_count{operation="counts",outcome="ok"} `,
 		`distro_database_seconds_count{database="queue",operation="read",outcome="ok"} `, `distro_database_seconds_count{database="history",operation="read",outcome="ok"} `,
 	} {
-		for text := ""; !strings.Contains(text, want); { // its parts begin one after another
-			text = scrape()
+		for text := scrape(); !strings.Contains(text, want); text = scrape() { // its parts begin one after another
 			select {
 			case <-limit:
 				t.Fatalf("there is no %s in\n%s", want, text)

@@ -112,8 +112,9 @@ func revision() string {
 	return ""
 }
 
-// Observe counts an execution that has ended. The caller sees to it that each
-// is counted once; one that still runs is not counted.
+// Observe counts an execution that has ended, each time it is told of it: after
+// a part of the change feed was lost that is once more for those that are still
+// known. One that still runs is not counted.
 func (m *Metrics) Observe(x distro.Execution) {
 	if x.State == distro.ExecutionStarted {
 		return

@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/distro-orchestrator/distro"
@@ -51,41 +52,48 @@ func (b *batch) lists() (list, unrun []distro.Execution) {
 // Changes without a token are of jobs that nobody runs.
 func (r *Recorder) batch(ctx context.Context, changes []distro.Change) (*batch, error) {
 	b := newBatch()
-	var ids []string
-	seen := map[string]bool{}
 	for i := range changes {
 		c := &changes[i]
 		if c.Token == "" {
 			b.joined(c)
 			continue
 		}
-		if !seen[c.JobID] {
-			seen[c.JobID] = true
-			ids = append(ids, c.JobID)
-		}
 		b.add(c)
 	}
-	jobs, err := r.opts.Broker.Get(ctx, ids)
-	if err != nil {
-		return nil, fmt.Errorf("get %d jobs: %w", len(ids), err)
-	}
-	byID := make(map[string]*distro.Job, len(jobs))
-	for i := range jobs {
-		byID[jobs[i].ID] = &jobs[i]
-	}
+	runs := map[string][]key{}
+	var ids []string
 	for _, k := range b.order {
-		if job := byID[k.job]; job != nil {
-			r.complete(ctx, b.found[k], job)
+		if runs[k.job] == nil {
+			ids = append(ids, k.job)
+		}
+		runs[k.job] = append(runs[k.job], k)
+	}
+	for part := range slices.Chunk(ids, together) {
+		jobs, err := r.opts.Broker.Get(ctx, part)
+		if err != nil {
+			return nil, fmt.Errorf("get %d jobs: %w", len(part), err)
+		}
+		for i := range jobs {
+			for _, k := range runs[jobs[i].ID] {
+				r.complete(ctx, b.found[k], &jobs[i])
+			}
 		}
 	}
 	return b, nil
 }
 
+// together is how many jobs are in memory at a time, each with the tracebacks of
+// several attempts.
+const together = 100
+
 // joined notes that a job has joined its queue, as the first time or for another
-// attempt: the job tells it of its last attempt only.
+// attempt: the job tells it of its last attempt only. What stock programs queue
+// later nobody tells of, so the time is of the very next change alone.
 func (b *batch) joined(c *distro.Change) {
 	if c.Status == distro.StatusQueued {
 		b.queued[c.JobID] = c.At
+	} else {
+		delete(b.queued, c.JobID)
 	}
 }
 
@@ -100,7 +108,10 @@ func (b *batch) add(c *distro.Change) {
 		b.last[k] = c.Status.Ended()
 		b.joined(c)
 	case c.Status == distro.StatusStarted:
-		e.State, e.Attempt, e.StartedAt, e.EnqueuedAt = distro.ExecutionStarted, c.Attempt, c.At, b.queued[c.JobID]
+		e.State, e.Attempt, e.StartedAt = distro.ExecutionStarted, c.Attempt, c.At
+		if at := b.queued[c.JobID]; !at.After(c.At) { // clocks differ
+			e.EnqueuedAt = at
+		}
 	default: // it was given back before it ran
 		e.State = ""
 	}

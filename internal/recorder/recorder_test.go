@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,6 +32,7 @@ type memory struct {
 	down    bool
 	horizon time.Time
 	refused int
+	calls   int // of Record
 	changed chan struct{} // closed at each change
 }
 
@@ -68,6 +70,7 @@ func (m *memory) Record(_ context.Context, list []distro.Execution, feed, cursor
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	defer func() { close(m.changed); m.changed = make(chan struct{}) }()
+	m.calls++
 	if m.down {
 		m.refused++
 		return errDown
@@ -344,6 +347,72 @@ func TestARecorderThatComesLateKnowsWhyEachAttemptFailed(t *testing.T) {
 		waited := e.StartedAt.Sub(e.EnqueuedAt)
 		if e.Worker != "w" || e.Host != "host" || e.PeakMemory != 7 || e.EndedAt.Sub(e.StartedAt) != time.Second || waited != 0 && (e.Attempt > 1 || waited != time.Second) {
 			t.Errorf("%s: %+v", id, e)
+		}
+	}
+}
+
+// What comes close together is recorded together, and what comes alone at once.
+func TestChangesAreGathered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		_, stop := b.start()
+		calls := func() int {
+			synctest.Wait()
+			b.history.mu.Lock()
+			defer b.history.mu.Unlock()
+			return b.history.calls
+		}
+		b.enqueue("first", 0)
+		if n := calls(); n != 1 {
+			t.Errorf("recorded %d times after one change", n)
+		}
+		for n := range 100 {
+			b.enqueue(fmt.Sprint("next-", n), 0)
+			if n := calls(); n != 1 {
+				t.Fatalf("recorded %d times before a moment has passed", n)
+			}
+		}
+		time.Sleep(time.Second) // of the bubble
+		if n := calls(); n != 2 {
+			t.Errorf("recorded %d times when it has", n)
+		}
+		stop()
+	})
+}
+
+// Stock programs queue a job without a word in the feed, and clocks differ: a
+// time that is not the attempt's own is not told.
+func TestTheTimeAnAttemptWasQueuedIsItsOwn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	at := b.clock.Now()
+	change := func(status distro.Status, outcome distro.Outcome, token string, after time.Duration) distro.Change {
+		return distro.Change{JobID: "job", Queue: "default", Status: status, Outcome: outcome, Token: token, Attempt: 1, At: at.Add(after)}
+	}
+	for name, tt := range map[string]struct {
+		changes []distro.Change
+		want    map[string]time.Time
+	}{
+		"one after another": {[]distro.Change{
+			change("queued", "", "", 0), change("started", "", "1", 1), change("queued", "failed", "1", 2), change("started", "", "2", 3),
+		}, map[string]time.Time{"1": at, "2": at.Add(2)}},
+		"given back": {[]distro.Change{
+			change("queued", "", "", 0), change("started", "", "1", 1), change("queued", "", "1", 2), change("started", "", "2", 3),
+		}, map[string]time.Time{"1": at, "2": at}},
+		"queued by a stock program": {[]distro.Change{
+			change("queued", "", "", 0), change("started", "", "1", 1), change("failed", "failed", "1", 2), change("started", "", "2", 3),
+		}, map[string]time.Time{"1": at, "2": {}}},
+		"by a clock that is ahead": {[]distro.Change{
+			change("queued", "", "", 5), change("started", "", "1", 1),
+		}, map[string]time.Time{"1": {}}},
+	} {
+		got, err := recorder.New(b.options).QueuedAt(t.Context(), tt.changes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 }

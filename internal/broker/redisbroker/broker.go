@@ -74,14 +74,15 @@ func (o Options) withDefaults() Options {
 
 // Broker is a broker.Broker on Redis.
 type Broker struct {
-	opts     Options
-	client   rueidis.Client
-	codec    codec
-	target   *target
-	scripts  map[string]*rueidis.Lua
-	wanted   []string // fields of a job that a worker is given
-	instance string   // tells this value from others that use a worker's name
-	lock     string   // value of the scheduler's locks: a number, which every RQ can read
+	opts      Options
+	client    rueidis.Client
+	codec     codec
+	target    *target
+	scripts   map[string]*rueidis.Lua
+	wanted    []string // fields of a job that a worker is given
+	instance  string   // tells this value from others that use a worker's name
+	lookAgain time.Duration
+	lock      string // value of the scheduler's locks: a number, which every RQ can read
 
 	life context.Context //nolint:containedctx // ends with Close; its goroutines have no caller
 	end  context.CancelFunc
@@ -108,7 +109,7 @@ func Open(ctx context.Context, opts Options) (*Broker, error) {
 	}
 	b := &Broker{
 		opts: opts, client: client, target: where, scripts: map[string]*rueidis.Lua{},
-		wanted: wantedFields(), instance: randomHex(8), lock: randomNumber(), workers: map[string]*registered{},
+		wanted: wantedFields(), lookAgain: lookAgain, instance: randomHex(8), lock: randomNumber(), workers: map[string]*registered{},
 	}
 	for _, name := range []string{"rows", "part", "stock"} {
 		text, err := sources.ReadFile("scripts/" + name + ".lua")

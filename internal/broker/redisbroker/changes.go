@@ -100,22 +100,40 @@ func change(entry *rueidis.RedisMessage) (distro.Change, error) {
 	c := distro.Change{Cursor: id}
 	fields, err := parts[1].AsStrSlice()
 	if err != nil || len(fields) != 2 || fields[0] != "c" {
-		return c, nil //nolint:nilerr // not ours
+		return changeOfPairs(c, fields), nil
 	}
 	words := strings.SplitN(fields[1], " ", 7)
 	if len(words) < 7 {
 		return c, nil
 	}
-	attempt, err1 := strconv.Atoi(words[2])
-	us, err2 := strconv.ParseInt(words[4], 10, 64)
-	n, err3 := strconv.Atoi(words[5])
+	us, err := strconv.ParseInt(words[4], 10, 64)
+	n, sizeErr := strconv.Atoi(words[5])
 	names := words[6]
-	if errors.Join(err1, err2, err3) != nil || n < 0 || n >= len(names) || names[n] != ' ' {
+	if err != nil || sizeErr != nil || n < 0 || n >= len(names) || names[n] != ' ' {
 		return c, nil
 	}
-	c.Status, c.Outcome, c.Attempt, c.Token = distro.Status(words[0]), distro.Outcome(words[1]), attempt, words[3]
+	c.Status, c.Outcome, c.Token = distro.Status(words[0]), distro.Outcome(words[1]), words[3]
 	c.At, c.Queue, c.JobID = time.UnixMicro(us).UTC(), names[:n], names[n+1:]
+	c.Attempt, _ = strconv.Atoi(words[2]) // no number where others wrote it
 	return c, nil
+}
+
+// changeOfPairs reads an entry as earlier builds wrote it, whose workers may
+// have gone on while an orchestrator was brought up to date.
+func changeOfPairs(c distro.Change, pairs []string) distro.Change {
+	if len(pairs) != 14 || pairs[0] != "i" {
+		return c
+	}
+	f := map[string]string{}
+	for i := 0; i < len(pairs); i += 2 {
+		f[pairs[i]] = pairs[i+1]
+	}
+	if us, err := strconv.ParseInt(f["u"], 10, 64); err == nil {
+		c.At = time.UnixMicro(us).UTC()
+	}
+	c.JobID, c.Queue, c.Status, c.Outcome = f["i"], f["q"], distro.Status(f["s"]), distro.Outcome(f["o"])
+	c.Attempt, c.Token = intField(f, "a"), f["t"]
+	return c
 }
 
 // announceReader lets the feed be written, with anew even if that was said just

@@ -43,3 +43,9 @@ func Deflate(text string) string {
 	var c codec
 	return c.deflate([]byte(text))
 }
+
+// LookAgain sets how often waits look for what nobody tells of.
+func (b *Broker) LookAgain(every time.Duration) { b.lookAgain = every }
+
+// NextHint is closed when the broker hears of something.
+func (b *Broker) NextHint() <-chan struct{} { return b.signals.next() }

@@ -89,7 +89,12 @@ func (c *codec) job(id string, s stored) distro.Job {
 // earlier are the results that were put aside, and the one that was not where a
 // stock worker has made the last attempt.
 func (c *codec) earlier(j *distro.Job, s stored) []distro.Result {
-	texts := []string{s.fields[fieldSettled] + " " + s.fields[fieldResult]}
+	last := j.Result
+	ours := last != nil && !last.Stock && last.Run != ""
+	var texts []string
+	if !ours {
+		texts = append(texts, s.fields[fieldSettled]+" "+s.fields[fieldResult])
+	}
 	for i := range broker.MaxEarlier {
 		texts = append(texts, s.fields[fieldEarlier+strconv.Itoa(i)])
 	}
@@ -102,12 +107,12 @@ func (c *codec) earlier(j *distro.Job, s stored) []distro.Result {
 		}
 		w.HasValue = false
 		r := c.own(w, parts[0], s)
-		if last := j.Result; last == nil || last.Run != r.Run && (last.Stock || r.Attempt < last.Attempt && r.Attempt >= last.Attempt-broker.MaxEarlier) {
+		if !ours || r.Attempt < last.Attempt && r.Attempt >= last.Attempt-broker.MaxEarlier {
 			list = append(list, *r)
 		}
 	}
 	slices.SortFunc(list, func(a, b distro.Result) int { return a.Attempt - b.Attempt })
-	return list
+	return list[max(len(list)-broker.MaxEarlier, 0):]
 }
 
 // result is what the last attempt left behind, as far as it can be told: an

@@ -195,3 +195,45 @@ func TestAValueStandsInTheStreamWhereStockClientsReadIt(t *testing.T) {
 		t.Errorf("the entry (-want +got):\n%s", diff)
 	}
 }
+
+// Distro ends what a stock worker ran that died. That attempt counts for nobody,
+// and takes no place among the results of Distro's own.
+func TestAStockWorkerThatDiesHidesNoResultBeforeIt(t *testing.T) {
+	t.Parallel()
+	clock := newStill()
+	s := newSite(t, redisbroker.Options{Clock: clock, Schedule: []string{"default"}})
+	w := s.hand("own")
+	s.enqueue(pickled("job", "peerjobs.add", "[1, 2]", func(j *distro.Job) { j.RetriesLeft = 9 }))
+	fail := func(why string) {
+		t.Helper()
+		claim := w.run("job")
+		clock.Advance(time.Second)
+		w.done(failed(why), claim)
+	}
+	earlier := func() (list []string) {
+		t.Helper()
+		jobs, err := s.broker.Get(t.Context(), []string{"job"})
+		if err != nil || len(jobs) != 1 {
+			t.Fatal(len(jobs), err)
+		}
+		for _, r := range jobs[0].Earlier {
+			list = append(list, r.Failure.Traceback)
+		}
+		return list
+	}
+	fail("one")
+	fail("two")
+	s.equal("earlier than the second", earlier(), []string{"one"})
+	clock.Advance(time.Second)
+	s.do("LREM", "rq:queue:default", "0", "job")
+	s.do("HSET", "rq:job:job", "status", "started", "started_at", redisbroker.RQTime(clock.Now()), "worker_name", "stock")
+	s.do("ZADD", "rq:wip:default", "1", "job")
+	clock.Advance(time.Second)
+	s.sweep(s.broker)
+	s.equal("status", s.status("job"), "queued")
+	s.equal("earlier than that of the stock worker", earlier(), []string{"one", "two"})
+	fail("three")
+	s.equal("earlier than the third", earlier(), []string{"one", "two"})
+	fail("four")
+	s.equal("earlier than the fourth", earlier(), []string{"one", "two", "three"})
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // lookAgain is how often a wait looks for what nobody tells of: stock tools
-// resume workers without a word.
+// resume workers without a word. Tests change Broker.lookAgain.
 const lookAgain = time.Second
 
 // Wait implements broker.Broker.
@@ -40,7 +40,7 @@ func (b *Broker) Wait(ctx context.Context, in broker.Interest) error {
 }
 
 func (b *Broker) wait(ctx context.Context, in broker.Interest, found, news chan error) error {
-	again := time.NewTimer(lookAgain)
+	again := time.NewTimer(b.lookAgain)
 	defer again.Stop()
 	joined := joined{}
 	defer joined.leave()
@@ -69,7 +69,7 @@ func (b *Broker) wait(ctx context.Context, in broker.Interest, found, news chan 
 		case <-changed:
 			look = true
 		case <-again.C:
-			again.Reset(lookAgain)
+			again.Reset(b.lookAgain)
 		}
 	}
 }

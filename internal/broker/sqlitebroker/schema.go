@@ -289,15 +289,9 @@ func prepareSchema(ctx context.Context, conn *sql.Conn, maxBytes int64) error {
 			return fmt.Errorf("%s: %w", pragma, err)
 		}
 	}
-	if maxBytes > 0 {
-		pages := strconv.FormatInt(max(maxBytes/pageSize, 1), 10)
-		if _, err := conn.ExecContext(ctx, "PRAGMA max_page_count = "+pages); err != nil {
-			return fmt.Errorf("limit the size to %d bytes: %w", maxBytes, err)
-		}
-	}
 	switch {
 	case version == schemaVersion:
-		return nil
+		return limitSize(ctx, conn, maxBytes, pageSize)
 	case version > schemaVersion:
 		return fmt.Errorf("written by a newer Distro (schema %d, this one knows %d): use that one, or another data folder",
 			version, schemaVersion)
@@ -311,6 +305,19 @@ func prepareSchema(ctx context.Context, conn *sql.Conn, maxBytes int64) error {
 	step = "BEGIN IMMEDIATE;" + step + "PRAGMA user_version = " + strconv.Itoa(schemaVersion) + ";COMMIT"
 	if _, err := conn.ExecContext(ctx, step); err != nil {
 		return fmt.Errorf("make the tables: %w", err)
+	}
+	return limitSize(ctx, conn, maxBytes, pageSize)
+}
+
+// limitSize is for a file that is up to date: one that is full must have room
+// for that.
+func limitSize(ctx context.Context, conn *sql.Conn, maxBytes, pageSize int64) error {
+	if maxBytes <= 0 {
+		return nil
+	}
+	pages := strconv.FormatInt(max(maxBytes/pageSize, 1), 10)
+	if _, err := conn.ExecContext(ctx, "PRAGMA max_page_count = "+pages); err != nil {
+		return fmt.Errorf("limit the size to %d bytes: %w", maxBytes, err)
 	}
 	return nil
 }

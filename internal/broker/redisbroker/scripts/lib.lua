@@ -422,7 +422,10 @@ end
 local function end_attempt(job, process, s)
 	forget(process, s.token, job)
 	call('ZREM', STARTED .. job.queue, job.id)
-	local last = job.attempt > 1 and job.settled and call('HGET', JOB .. job.id, F_RESULT)
+	-- What a worker of Distro's left before is put aside; that of a stock worker
+	-- that died, which has no token, is not, and did not count its attempt.
+	local own = (job.attempt > 1 or s.token == '') and job.settled and string.sub(job.settled, 1, 1) ~= ' '
+	local last = own and call('HGET', JOB .. job.id, F_RESULT)
 	local number = last and string.match(last, '^{"a":(%d+),')
 	if number then set(job, F_EARLIER .. number % MAX_EARLIER, job.settled .. ' ' .. last) end
 	s.fields = {'ended_at', now_text, 'last_heartbeat', now_text, F_SETTLED, s.token .. ' ' .. s.outcome,
