@@ -32,7 +32,7 @@ type memory struct {
 	down    bool
 	horizon time.Time
 	refused int
-	calls   int // of Record
+	calls   int           // of Record
 	changed chan struct{} // closed at each change
 }
 
