@@ -13,9 +13,9 @@ VCS   := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=$(VCS) -ldflags '-s -w'
 
 # Tests of these packages run with the race detector.
-RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/pgtest/... internal/python/... \
-         internal/recorder/... internal/redistest/... internal/scheduler/... internal/service/... internal/shipping/... internal/sqldb/... \
-         internal/store/... internal/webhook/... internal/worker/...
+RACED := internal/broker/... internal/httpapi/... internal/metrics/... internal/output/... internal/pgtest/... internal/proctest/... \
+         internal/python/... internal/recorder/... internal/redistest/... internal/scheduler/... internal/service/... internal/shipping/... \
+         internal/sqldb/... internal/store/... internal/webhook/... internal/worker/...
 
 # Systems the binary is built for beside this one.
 SYSTEMS := windows/amd64 darwin/arm64

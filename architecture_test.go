@@ -129,7 +129,7 @@ func isTool(p listed) bool {
 // isSuite reports whether a package holds tests that other packages call, or
 // what such tests need beside them: only tests import it.
 func isSuite(pkg string) bool {
-	return slices.Contains([]string{"brokertest", "browsertest", "pgtest", "porttest", "redistest"}, path.Base(pkg))
+	return slices.Contains([]string{"brokertest", "browsertest", "pgtest", "porttest", "proctest", "redistest"}, path.Base(pkg))
 }
 
 func TestPackagesImportDownwardsOnly(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -72,9 +73,9 @@ func benchModules() map[string]string {
 }
 
 // launch starts the processes of the peer, in a folder they import from.
-func (p *peer) launch(c *contest, url string) []*redistest.Process {
+func (p *peer) launch(c *contest, url string) []*proctest.Process {
 	c.b.Helper()
-	var running []*redistest.Process
+	var running []*proctest.Process
 	for _, command := range p.commands {
 		args := slices.Clone(command)
 		for i := range args {
@@ -93,7 +94,7 @@ func (p *peer) launch(c *contest, url string) []*redistest.Process {
 			c.b.Fatal(err)
 		}
 		cmd.Stdout, cmd.Stderr = log, log
-		running = append(running, redistest.StartProcess(c.b, cmd))
+		running = append(running, proctest.Start(c.b, cmd))
 		log.Close() // the process has its own
 	}
 	return running

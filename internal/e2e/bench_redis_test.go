@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -137,7 +138,7 @@ func (c *contest) far(p peer, f *figures) {
 
 // start stages n jobs on an empty Redis, starts a peer, and returns when it has
 // run one.
-func (c *contest) start(p peer, url string, n int) (layout, []*redistest.Process) {
+func (c *contest) start(p peer, url string, n int) (layout, []*proctest.Process) {
 	c.b.Helper()
 	c.do("FLUSHALL")
 	jobs := p.layout(c)
@@ -148,7 +149,7 @@ func (c *contest) start(p peer, url string, n int) (layout, []*redistest.Process
 	return jobs, running
 }
 
-func (c *contest) stop(running []*redistest.Process) {
+func (c *contest) stop(running []*proctest.Process) {
 	c.b.Helper()
 	for _, process := range running {
 		process.Stop(c.b)
@@ -243,7 +244,7 @@ func (c *contest) scripted(jobs layout, n int) float64 {
 
 // watchMemory weighs processes and what they start until its result is called,
 // which returns the most that all had together, in MB.
-func watchMemory(b *testing.B, roots []*redistest.Process) (most func() float64) {
+func watchMemory(b *testing.B, roots []*proctest.Process) (most func() float64) {
 	b.Helper()
 	stop, peak := make(chan struct{}), make(chan float64)
 	go func() {
@@ -252,7 +253,7 @@ func watchMemory(b *testing.B, roots []*redistest.Process) (most func() float64)
 		heaviest := 0.0
 		for {
 			total := 0.0
-			for _, pid := range family(roots) {
+			for _, pid := range proctest.Family(roots...) {
 				total += weight(pid)
 			}
 			heaviest = max(heaviest, total)
@@ -268,31 +269,6 @@ func watchMemory(b *testing.B, roots []*redistest.Process) (most func() float64)
 		close(stop)
 		return <-peak
 	}
-}
-
-// family lists some processes and all they have started.
-func family(roots []*redistest.Process) []int {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
-	children := map[string][]int{}
-	for _, name := range stats {
-		stat, err := os.ReadFile(name)
-		if err != nil {
-			continue // it has ended
-		}
-		// After the name, in parentheses: state, parent.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
-			children[fields[1]] = append(children[fields[1]], pid)
-		}
-	}
-	var found []int
-	for _, root := range roots {
-		found = append(found, root.Pid())
-	}
-	for i := 0; i < len(found); i++ {
-		found = append(found, children[strconv.Itoa(found[i])]...)
-	}
-	return found
 }
 
 // weight is the proportional set size of a process in MB, 0 if it has ended.

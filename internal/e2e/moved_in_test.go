@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -206,7 +207,7 @@ func (in *installation) run(title, commands string) {
 		return strings.HasPrefix(entry, "DISTRO_") || strings.HasPrefix(entry, "RQ_") || strings.HasPrefix(entry, "PYTHON") || strings.HasPrefix(entry, "PATH=")
 	})
 	cmd.Env = append(cmd.Env, "PATH="+in.path, "LC_ALL=C.UTF-8", "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1", "HOME="+in.dir, "STARTED_IN="+in.dir+"/")
-	p := redistest.StartProcess(in.t, cmd)
+	p := proctest.Start(in.t, cmd)
 	ctx, cancel := context.WithTimeout(in.t.Context(), 2*time.Minute) // machines differ, and other tests run beside
 	defer cancel()
 	err := p.Wait(ctx)
@@ -231,7 +232,7 @@ func TestTheGuideFromTheOriginalWorksAsWritten(t *testing.T) {
 	runs := filepath.Join(in.dir, "runs")
 	program := exec.Command(in.stock.Python(), "-c", producer, strconv.Itoa(movedJobs), strconv.Itoa(movedBatches), runs)
 	program.Env = append(os.Environ(), "REDIS_URL="+in.url, "PYTHONPATH=")
-	enqueues := redistest.StartProcess(t, program)
+	enqueues := proctest.Start(t, program)
 
 	steps, sent := guideSteps(t, guide), 0
 	if len(steps) < 10 {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/distro-orchestrator/distro/internal/pgtest"
-	"github.com/distro-orchestrator/distro/internal/redistest"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 // stack is the services of docker-compose.yml as processes of this machine:
@@ -78,7 +78,7 @@ func (s *stack) command(name string, words ...string) *exec.Cmd {
 }
 
 // healthy waits until the health check of a service, or another, succeeds.
-func (s *stack) healthy(name string, p *redistest.Process) {
+func (s *stack) healthy(name string, p *proctest.Process) {
 	s.t.Helper()
 	test := s.services[name].Healthcheck.Test
 	words := append([]string{}, test[1:]...)
@@ -86,10 +86,8 @@ func (s *stack) healthy(name string, p *redistest.Process) {
 		words = append([]string{"sh", "-c"}, words...)
 	}
 	(&site{t: s.t}).await(name+" is healthy", func() bool {
-		select {
-		case <-p.Exited():
+		if p.Ended() {
 			s.t.Fatalf("%s ended:\n%s", name, p.Output())
-		default:
 		}
 		return s.command(name, append([]string{}, words...)...).Run() == nil
 	})
@@ -99,7 +97,7 @@ func TestTheServicesOfComposeRunAJobTogether(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	redis := s.command("redis", append(append([]string{}, s.services["redis"].Command...), "--bind", "127.0.0.1", "--port", s.redis, "--dir", t.TempDir())...)
-	running := map[string]*redistest.Process{"redis": redistest.StartProcess(t, redis)}
+	running := map[string]*proctest.Process{"redis": proctest.Start(t, redis)}
 	s.healthy("redis", running["redis"])
 
 	history := pgtest.Start(t)
@@ -112,7 +110,7 @@ func TestTheServicesOfComposeRunAJobTogether(t *testing.T) {
 	s.rewrite("worker/redis_url", "@redis:6379", "@127.0.0.1:"+s.redis)
 	s.rewrite("orchestrator/postgre_url", "@postgres:5432", "@"+history.Addr())
 	for _, name := range []string{"orchestrator", "worker"} {
-		running[name] = redistest.StartProcess(t, s.command(name, append([]string{"distro"}, s.services[name].Command...)...))
+		running[name] = proctest.Start(t, s.command(name, append([]string{"distro"}, s.services[name].Command...)...))
 		if name == "orchestrator" {
 			s.healthy(name, running[name])
 		}

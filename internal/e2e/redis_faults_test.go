@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -211,7 +212,7 @@ func TestRepliesThatAreLostOrphanAndRepeatNothing(t *testing.T) {
 	s := newSite(t, redistest.Options{})
 	proxy := redistest.StartProxy(t, s.redis.Addr())
 	names := []string{"first", "second"}
-	workers := map[string]*redistest.Process{}
+	workers := map[string]*proctest.Process{}
 	for _, name := range names {
 		workers[name] = distroWorker(s, name, "--url", proxy.URL(0), "--isolation", "pool")
 		s.awaitState(workers[name], name, "idle")

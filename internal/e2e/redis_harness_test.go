@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -75,20 +76,20 @@ func (s *site) views(worker string, ids ...string) map[string]view {
 type view map[string]any
 
 // startWorker starts a worker of either kind.
-type startWorker func(s *site, name string, args ...string) *redistest.Process
+type startWorker func(s *site, name string, args ...string) *proctest.Process
 
-func stockWorker(s *site, name string, args ...string) *redistest.Process {
+func stockWorker(s *site, name string, args ...string) *proctest.Process {
 	s.t.Helper()
 	return s.stock.Worker(s.t, redistest.WorkerOptions{URL: s.url, Dir: s.dir, Args: append([]string{"--name", name}, args...)})
 }
 
 // distroWorker starts `distro worker` with the command line of `rq worker`.
-func distroWorker(s *site, name string, args ...string) *redistest.Process {
+func distroWorker(s *site, name string, args ...string) *proctest.Process {
 	s.t.Helper()
 	return s.startDistro(filepath.Join(s.dir, "rq"), name, args...)
 }
 
-func (s *site) startDistro(program, name string, args ...string) *redistest.Process {
+func (s *site) startDistro(program, name string, args ...string) *proctest.Process {
 	s.t.Helper()
 	cmd := exec.Command(program, append([]string{"worker", "--url", s.url, "--name", name, "--python", s.stock.Python()}, args...)...)
 	cmd.Dir = s.dir
@@ -96,7 +97,7 @@ func (s *site) startDistro(program, name string, args ...string) *redistest.Proc
 		return strings.HasPrefix(entry, "DISTRO_") || strings.HasPrefix(entry, "RQ_") || strings.HasPrefix(entry, "PYTHON")
 	})
 	cmd.Env = append(cmd.Env, "STARTED_IN="+s.dir+"/")
-	p := redistest.StartProcess(s.t, cmd)
+	p := proctest.Start(s.t, cmd)
 	s.t.Cleanup(func() {
 		if s.t.Failed() {
 			s.t.Logf("%s wrote:\n%s", name, p.Output())
@@ -114,13 +115,11 @@ func (s *site) do(args ...string) any {
 }
 
 // awaitState waits until a worker is idle, busy or suspended.
-func (s *site) awaitState(p *redistest.Process, name, state string) {
+func (s *site) awaitState(p *proctest.Process, name, state string) {
 	s.t.Helper()
 	s.await(name+" is "+state, func() bool {
-		select {
-		case <-p.Exited():
+		if p.Ended() {
 			s.t.Fatalf("%s ended:\n%s", name, p.Output())
-		default:
 		}
 		return s.do("HGET", "rq:worker:"+name, "state") == state
 	})
@@ -159,7 +158,7 @@ func (s *site) running() string {
 }
 
 // ends waits until a worker has ended with status 0.
-func (s *site) ends(p *redistest.Process) {
+func (s *site) ends(p *proctest.Process) {
 	s.t.Helper()
 	if err := p.Wait(s.t.Context()); err != nil {
 		s.t.Fatalf("worker: %v\n%s", err, p.Output())

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -62,14 +63,14 @@ def dies(path):
 
 // talkative is an orchestrator without workers, and a remote worker of its
 // functions that reaches Redis at an address.
-func (s *site) talkative(settings, url string) (up *server, worker *redistest.Process) {
+func (s *site) talkative(settings, url string) (up *server, worker *proctest.Process) {
 	s.t.Helper()
 	up = newServer(s.t, "redis_url = "+url+"\nworkers = 0\nauth = none\n"+settings, map[string]string{"talks.py": talks}).start()
 	worker = s.remote(up, url)
 	return up, worker
 }
 
-func (s *site) remote(up *server, url string) *redistest.Process {
+func (s *site) remote(up *server, url string) *proctest.Process {
 	s.t.Helper()
 	worker := distroWorker(s, "remote", "--url", url, "--modules", up.modules, "default")
 	s.awaitState(worker, "remote", "idle")

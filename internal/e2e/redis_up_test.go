@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -48,7 +49,7 @@ func (s *site) up(settings string) *server {
 }
 
 // stockAt starts a stock worker that serves the queues and modules of up.
-func (s *site) stockAt(up *server, name string, args ...string) *redistest.Process {
+func (s *site) stockAt(up *server, name string, args ...string) *proctest.Process {
 	s.t.Helper()
 	return s.stock.Worker(s.t, redistest.WorkerOptions{
 		URL: s.url, Dir: up.modules, Args: append([]string{"--name", name}, args...), Queues: []string{"high", "default", "low"},

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/distro-orchestrator/distro/internal/porttest"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 // Who may log in to a server: the password has the characters that make URLs
@@ -37,31 +37,24 @@ const (
 	installHint = "no PostgreSQL below /usr/lib/postgresql nor on PATH: apt-get install postgresql"
 )
 
-// TB is a test, a benchmark, or one case of a property test.
-type TB interface {
-	Helper()
-	Context() context.Context
-	Cleanup(fn func())
-	Fatalf(format string, args ...any)
-}
-
 // Server is a PostgreSQL server on a loopback port and in a folder of its own.
 // It syncs nothing to disk: a crash of the machine would lose it.
 type Server struct {
 	bin  string
 	dir  string
+	user *syscall.Credential // of its processes; nil: ours
 	held *porttest.Port
 	args []string
 
 	mu      sync.Mutex
-	process *process
+	process *proctest.Process
 
 	databases atomic.Int64
 }
 
 // Start starts a server and stops it when the test ends. args are further
 // arguments of postgres, as "-c", "max_connections=10".
-func Start(t TB, args ...string) *Server {
+func Start(t proctest.TB, args ...string) *Server {
 	t.Helper()
 	s, stop, err := Launch(args...)
 	if err != nil {
@@ -125,23 +118,36 @@ func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 // initialize makes the cluster.
 func (s *Server) initialize() error {
-	if err := giveAway(s.dir); err != nil {
+	var err error
+	if s.user, err = unprivileged(); err != nil {
 		return err
+	}
+	if s.user != nil {
+		if err := os.Chown(s.dir, int(s.user.Uid), int(s.user.Gid)); err != nil {
+			return fmt.Errorf("give folder away: %w", err)
+		}
 	}
 	password := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(password, []byte(Password+"\n"), 0o644); err != nil { // the folder is private
 		return fmt.Errorf("write password: %w", err)
 	}
-	p, err := startProcess(exec.Command(filepath.Join(s.bin, "initdb"), "--pgdata", s.data(), "--no-sync", "--no-instructions",
-		"--encoding=UTF8", "--locale=C", "--username="+User, "--pwfile="+password, "--auth=scram-sha-256"), s.dir)
+	p, err := s.run("initdb", "--pgdata", s.data(), "--no-sync", "--no-instructions",
+		"--encoding=UTF8", "--locale=C", "--username="+User, "--pwfile="+password, "--auth=scram-sha-256")
 	if err != nil {
 		return err
 	}
-	<-p.exited
-	if p.err != nil {
-		return fmt.Errorf("initdb: %w\n%s", p.err, p.output.String())
+	if err := p.Wait(context.Background()); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, p.Output())
 	}
 	return nil
+}
+
+// run starts a program of PostgreSQL's.
+func (s *Server) run(program string, args ...string) (*proctest.Process, error) {
+	cmd := exec.Command(filepath.Join(s.bin, program), args...)
+	cmd.Dir, cmd.Env = s.dir, []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.user}
+	return proctest.Launch(cmd)
 }
 
 // start runs postgres until it answers. After a crash what it shared with its
@@ -154,12 +160,12 @@ func (s *Server) start() error {
 	}, s.args...)
 	var err error
 	for range startTries {
-		var p *process
-		if p, err = startProcess(exec.Command(filepath.Join(s.bin, "postgres"), args...), s.dir); err != nil {
+		var p *proctest.Process
+		if p, err = s.run("postgres", args...); err != nil {
 			return err
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), startPause)
-		err = p.await(ctx, ready)
+		err = p.Wrote(ctx, ready)
 		cancel()
 		if err == nil {
 			s.mu.Lock()
@@ -167,7 +173,7 @@ func (s *Server) start() error {
 			s.process = p
 			return nil
 		}
-		p.kill()
+		p.Kill()
 	}
 	return fmt.Errorf("start postgres: %w", err)
 }
@@ -182,7 +188,7 @@ func (s *Server) URL(database string) string {
 }
 
 // DB is the URL of a new database, which is dropped when the test ends.
-func (s *Server) DB(t TB) string {
+func (s *Server) DB(t proctest.TB) string {
 	t.Helper()
 	name := "test" + strconv.FormatInt(s.databases.Add(1), 10)
 	if err := s.Exec(t.Context(), "CREATE DATABASE "+name); err != nil {
@@ -210,45 +216,36 @@ func (s *Server) Exec(ctx context.Context, statement string) error {
 	return nil
 }
 
-func (s *Server) running() *process {
+func (s *Server) running() *proctest.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.process
 }
 
 // Pid is that of the postmaster.
-func (s *Server) Pid() int { return s.running().pid() }
+func (s *Server) Pid() int { return s.running().Pid() }
 
 // Kill kills the server and its children, as when memory runs out.
 func (s *Server) Kill() {
 	if p := s.running(); p != nil {
-		p.signalAll(syscall.SIGKILL)
-		p.kill()
+		p.SignalAll(syscall.SIGKILL)
+		p.Kill()
 	}
 }
 
 // Stop stops the server as an administrator does, who does not wait until its
 // clients have left.
-func (s *Server) Stop(t TB) {
+func (s *Server) Stop(t proctest.TB) {
 	t.Helper()
 	s.Continue()
-	p := s.running()
-	p.signal(syscall.SIGINT)
-	limit := time.NewTimer(startPause)
-	defer limit.Stop()
-	select {
-	case <-p.exited:
-	case <-limit.C:
-		s.Kill()
-		t.Fatalf("postgres did not end on SIGINT:\n%s", strings.TrimSpace(p.output.String()))
-	}
+	s.running().Interrupt(t)
 }
 
 // Restart stops the server unless it is dead already, and starts it again on
 // its port and with its data.
-func (s *Server) Restart(t TB) {
+func (s *Server) Restart(t proctest.TB) {
 	t.Helper()
-	if !s.running().ended() {
+	if !s.running().Ended() {
 		s.Stop(t)
 	}
 	if err := s.start(); err != nil {
@@ -257,7 +254,7 @@ func (s *Server) Restart(t TB) {
 }
 
 // Pause lets the server hang: it is connected and answers nothing.
-func (s *Server) Pause() { s.running().signalAll(syscall.SIGSTOP) }
+func (s *Server) Pause() { s.running().SignalAll(syscall.SIGSTOP) }
 
 // Continue ends a Pause.
-func (s *Server) Continue() { s.running().signalAll(syscall.SIGCONT) }
+func (s *Server) Continue() { s.running().SignalAll(syscall.SIGCONT) }

@@ -18,6 +18,7 @@ import (
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/recorder"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 	"github.com/distro-orchestrator/distro/internal/store"
@@ -137,7 +138,7 @@ q = Queue(connection=c)
 }
 
 // worker starts a stock worker.
-func (q *rq) worker(name string, args ...string) *redistest.Process {
+func (q *rq) worker(name string, args ...string) *proctest.Process {
 	q.Helper()
 	return q.stock.Worker(q.T, redistest.WorkerOptions{URL: q.url, Dir: q.dir, Queues: []string{"default"}, Args: append([]string{"--name", name}, args...)})
 }

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 // callLimit bounds one call, so that a test of a server that hangs ends.
@@ -27,13 +29,13 @@ func (e Error) Error() string { return string(e) }
 // Conn is a connection to one database, for assertions. It is for one
 // goroutine.
 type Conn struct {
-	t  TB
+	t  proctest.TB
 	nc net.Conn
 	r  *bufio.Reader
 }
 
 // Do runs one command on database 0.
-func (s *Server) Do(t TB, args ...string) any {
+func (s *Server) Do(t proctest.TB, args ...string) any {
 	t.Helper()
 	c := s.Conn(t, s.URL())
 	defer c.Close()
@@ -41,7 +43,7 @@ func (s *Server) Do(t TB, args ...string) any {
 }
 
 // Conn connects to a URL of this server, until the test ends.
-func (s *Server) Conn(t TB, rawURL string) *Conn {
+func (s *Server) Conn(t proctest.TB, rawURL string) *Conn {
 	t.Helper()
 	c, err := s.dial(t.Context(), rawURL)
 	if err != nil {

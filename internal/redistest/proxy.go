@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro/internal/porttest"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 const (
@@ -44,7 +45,7 @@ func (l *link) close() {
 
 // StartProxy listens on a loopback port and forwards to target, which is host
 // and port, until the test ends.
-func StartProxy(t TB, target string) *Proxy {
+func StartProxy(t proctest.TB, target string) *Proxy {
 	t.Helper()
 	p := &Proxy{target: target, links: map[*link]bool{}}
 	t.Cleanup(p.close)

@@ -4,34 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
-
-// shell runs a script with the Python of the stock RQ.
-func shell(stock *redistest.Stock, script string) *exec.Cmd {
-	return exec.Command(stock.Python(), "-c", script)
-}
-
-// await waits for a condition that sends no event.
-func await(t *testing.T, done func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.NewTimer(20 * time.Second)
-	defer limit.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatal("waited in vain")
-		}
-	}
-}
 
 func dial(t *testing.T, p *redistest.Proxy) (net.Conn, *bufio.Reader) {
 	t.Helper()

@@ -1,3 +1,6 @@
+// Package redistest starts what tests of the queue on Redis talk to: Redis
+// servers, a proxy that delays and cuts their replies, and the stock RQ that
+// Debian packages. All of it is real, and none of it is skipped where missing.
 package redistest
 
 import (
@@ -15,6 +18,7 @@ import (
 	"time"
 
 	"github.com/distro-orchestrator/distro/internal/porttest"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 const (
@@ -45,13 +49,13 @@ type Server struct {
 	held    *porttest.Port
 
 	mu      sync.Mutex
-	process *Process
+	process *proctest.Process
 	used    int   // databases below it have been given out
 	free    []int // those given back, the longest unused first
 }
 
 // Start starts a server and stops it when the test ends.
-func Start(t TB, options Options) *Server {
+func Start(t proctest.TB, options Options) *Server {
 	t.Helper()
 	s, stop, err := Launch(options)
 	if err != nil {
@@ -110,13 +114,13 @@ func (s *Server) start(path string) error {
 	if err := os.WriteFile(name, []byte(s.config()), 0o600); err != nil {
 		return fmt.Errorf("write configuration of redis-server: %w", err)
 	}
-	p, err := startProcess(exec.Command(path, append([]string{name}, s.options.Args...)...))
+	p, err := proctest.Launch(exec.Command(path, append([]string{name}, s.options.Args...)...))
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startPause)
 	defer cancel()
-	if err := p.await(ctx, ready); err != nil {
+	if err := p.Wrote(ctx, ready); err != nil {
 		p.Kill()
 		return fmt.Errorf("start redis-server: %w", err)
 	}
@@ -191,7 +195,7 @@ func (s *Server) url(database int) string {
 
 // DB is the URL of an empty database that the test has for itself until it
 // ends. Pub/sub knows no databases: names of workers are still shared.
-func (s *Server) DB(t TB) string {
+func (s *Server) DB(t proctest.TB) string {
 	t.Helper()
 	n, ok := s.take()
 	if !ok {
@@ -234,7 +238,7 @@ func (s *Server) giveBack(database int) {
 	s.free = append(s.free, database)
 }
 
-func (s *Server) running() *Process {
+func (s *Server) running() *proctest.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.process
@@ -252,7 +256,7 @@ func (s *Server) Kill() {
 }
 
 // Stop stops the server as an administrator does.
-func (s *Server) Stop(t TB) {
+func (s *Server) Stop(t proctest.TB) {
 	t.Helper()
 	s.Continue()
 	s.running().Stop(t)
@@ -260,9 +264,9 @@ func (s *Server) Stop(t TB) {
 
 // Restart stops the server unless it is dead already, and starts it again on
 // its port and in its folder: empty unless Options.AOF.
-func (s *Server) Restart(t TB) {
+func (s *Server) Restart(t proctest.TB) {
 	t.Helper()
-	if !s.running().ended() {
+	if !s.running().Ended() {
 		s.Stop(t)
 	}
 	path, err := exec.LookPath("redis-server")
@@ -287,7 +291,7 @@ type SlowCall struct {
 }
 
 // Slowlog is what took longer than slowlog-log-slower-than, the newest first.
-func (s *Server) Slowlog(t TB) []SlowCall {
+func (s *Server) Slowlog(t proctest.TB) []SlowCall {
 	t.Helper()
 	answer, ok := s.Do(t, "SLOWLOG", "GET", "-1").([]any)
 	if !ok {

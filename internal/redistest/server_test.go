@@ -1,7 +1,6 @@
 package redistest_test
 
 import (
-	"context"
 	"os"
 	"strconv"
 	"strings"
@@ -160,27 +159,4 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no-such-setting") {
 		t.Errorf("error %v does not say what is wrong", err)
 	}
-}
-
-func TestProcessesEndWithTheTest(t *testing.T) {
-	t.Parallel()
-	var p *redistest.Process
-	t.Run("left running", func(t *testing.T) {
-		stock := redistest.FindStock(t)
-		p = redistest.StartProcess(t, shell(stock, `
-import os, time
-if os.fork() == 0:
-    os.setpgrp()
-    os.write(1, f"child {os.getpid()} started".encode())
-time.sleep(100)`))
-		p.Await(t, "started")
-	})
-	if err := p.Wait(context.Background()); err == nil {
-		t.Error("the process ended by itself")
-	}
-	child, err := strconv.Atoi(strings.Fields(p.Output())[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, func() bool { return syscall.Kill(child, 0) != nil })
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strconv"
+
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 // Key is a key of a Redis that was written to a file.
@@ -18,7 +20,7 @@ type Key struct {
 }
 
 // ReadState reads the keys of a whole Redis from a file.
-func ReadState(t TB, name string) []Key {
+func ReadState(t proctest.TB, name string) []Key {
 	t.Helper()
 	var state struct {
 		Keys []Key `json:"keys"`
@@ -34,7 +36,7 @@ func ReadState(t TB, name string) []Key {
 }
 
 // Load writes keys into the database of a connection.
-func Load(t TB, c *Conn, keys []Key) {
+func Load(t proctest.TB, c *Conn, keys []Key) {
 	t.Helper()
 	for _, k := range keys {
 		for _, args := range k.commands(t) {
@@ -49,7 +51,7 @@ func Load(t TB, c *Conn, keys []Key) {
 }
 
 // commands write a key.
-func (k Key) commands(t TB) [][]string {
+func (k Key) commands(t proctest.TB) [][]string {
 	t.Helper()
 	parse := func(into any) {
 		if err := json.Unmarshal(k.Value, into); err != nil {

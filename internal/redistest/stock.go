@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 // Stock is the RQ that the system packages, or that a Python on PATH has.
@@ -16,7 +18,7 @@ type Stock struct {
 }
 
 // FindStock finds a Python that has RQ: the system's, then the one on PATH.
-func FindStock(t TB) *Stock {
+func FindStock(t proctest.TB) *Stock {
 	t.Helper()
 	for _, name := range []string{"/usr/bin/python3", "python3"} {
 		python, err := exec.LookPath(name)
@@ -48,16 +50,16 @@ func (s *Stock) command(url string, args ...string) *exec.Cmd {
 
 // Run runs a script, which finds the URL in REDIS_URL, and returns what it
 // printed. Its failure is the test's.
-func (s *Stock) Run(t TB, url, script string, args ...string) string {
+func (s *Stock) Run(t proctest.TB, url, script string, args ...string) string {
 	t.Helper()
 	return run(t, s.command(url, append([]string{"-c", script}, args...)...))
 }
 
-func run(t TB, cmd *exec.Cmd) string {
+func run(t proctest.TB, cmd *exec.Cmd) string {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	p := StartProcess(t, cmd)
+	p := proctest.Start(t, cmd)
 	if err := p.Wait(t.Context()); err != nil {
 		p.Kill() // before its output is read
 		t.Fatalf("stock RQ: %v\n%s%s", err, stdout.String(), stderr.String())
@@ -74,7 +76,7 @@ type WorkerOptions struct {
 }
 
 // Worker starts `rq worker`. It serves once it has written "Listening on".
-func (s *Stock) Worker(t TB, options WorkerOptions) *Process {
+func (s *Stock) Worker(t proctest.TB, options WorkerOptions) *proctest.Process {
 	t.Helper()
 	args := []string{"-m", "rq.cli", "worker"}
 	if options.URL != "" {
@@ -87,11 +89,11 @@ func (s *Stock) Worker(t TB, options WorkerOptions) *Process {
 	}
 	cmd := from.command(options.URL, args...)
 	cmd.Dir = options.Dir
-	return StartProcess(t, cmd)
+	return proctest.Start(t, cmd)
 }
 
 // Info is the answer of `rq info --raw`.
-func (s *Stock) Info(t TB, url string, args ...string) string {
+func (s *Stock) Info(t proctest.TB, url string, args ...string) string {
 	t.Helper()
 	return run(t, s.command(url, append([]string{"-m", "rq.cli", "info", "--raw", "--url", url}, args...)...))
 }

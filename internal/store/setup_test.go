@@ -12,6 +12,7 @@ import (
 
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/pgtest"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/store"
 )
 
@@ -34,15 +35,15 @@ func TestMain(m *testing.M) {
 // place is where a test keeps history.
 type place struct {
 	name    string
-	options func(t pgtest.TB, dir string) store.Options
+	options func(t proctest.TB, dir string) store.Options
 }
 
 func places() []place {
 	return []place{
-		{"SQLite", func(_ pgtest.TB, dir string) store.Options {
+		{"SQLite", func(_ proctest.TB, dir string) store.Options {
 			return store.Options{Path: filepath.Join(dir, "history.db")}
 		}},
-		{"PostgreSQL", func(t pgtest.TB, _ string) store.Options { return store.Options{URL: server.DB(t)} }},
+		{"PostgreSQL", func(t proctest.TB, _ string) store.Options { return store.Options{URL: server.DB(t)} }},
 	}
 }
 
@@ -76,7 +77,7 @@ func open(t testing.TB, o store.Options) *store.Store {
 	return s
 }
 
-func record(t pgtest.TB, s *store.Store, executions ...distro.Execution) {
+func record(t proctest.TB, s *store.Store, executions ...distro.Execution) {
 	t.Helper()
 	if err := s.Record(t.Context(), executions, "", ""); err != nil {
 		t.Fatalf("%v", err)
@@ -117,7 +118,7 @@ func started(n int) distro.Execution {
 }
 
 // list reads every page, and returns the executions of all.
-func list(t pgtest.TB, s *store.Store, filter store.Filter, limit int) []store.Entry {
+func list(t proctest.TB, s *store.Store, filter store.Filter, limit int) []store.Entry {
 	t.Helper()
 	var all []store.Entry
 	q := store.Query{Filter: filter, Limit: limit}
@@ -143,7 +144,7 @@ func ids(entries []store.Entry) []string {
 }
 
 // tempDir is a folder that goes with one case of a property test.
-func tempDir(t pgtest.TB) string {
+func tempDir(t proctest.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "history")
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/distro-orchestrator/distro"
 	"github.com/distro-orchestrator/distro/internal/broker"
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -142,7 +143,7 @@ func TestItConnectsToTheMasterThatSentinelNames(t *testing.T) {
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	redistest.StartProcess(t, exec.CommandContext(t.Context(), "redis-server", conf, "--sentinel")).Await(t, "+monitor master main")
+	proctest.Start(t, exec.CommandContext(t.Context(), "redis-server", conf, "--sentinel")).Await(t, "+monitor master main")
 	works(t, fmt.Sprintf("sentinel://%s/main/5", address))
 	if err := refused(t, fmt.Sprintf("sentinel://%s/other", address)); !strings.Contains(err.Error(), "other") {
 		t.Errorf("of a master that nobody knows: %v", err)

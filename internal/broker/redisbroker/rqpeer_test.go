@@ -23,6 +23,7 @@ import (
 	"github.com/distro-orchestrator/distro/internal/broker/brokertest"
 	"github.com/distro-orchestrator/distro/internal/broker/redisbroker"
 	"github.com/distro-orchestrator/distro/internal/pickle"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -442,7 +443,7 @@ c = redis.from_url(os.environ["REDIS_URL"])
 	return strings.TrimSpace(p.Run(s.T, s.url, head+source))
 }
 
-func (p peer) worker(s *site, name string, args ...string) *redistest.Process {
+func (p peer) worker(s *site, name string, args ...string) *proctest.Process {
 	s.Helper()
 	return p.Worker(s.T, redistest.WorkerOptions{URL: s.url, Queues: []string{"default"}, Dir: p.dir, Args: append([]string{"--name", name}, args...)})
 }
