@@ -126,12 +126,12 @@ func BenchmarkAtRest(b *testing.B) {
 	s.ended(s.enqueue("noop.run", "", ""))
 	settle := time.NewTimer(2 * time.Second)
 	<-settle.C
-	before := cpu(b, s.cmd.Process.Pid)
+	before := cpu(b, s.process.Pid())
 	settle.Reset(10 * time.Second)
 	<-settle.C
-	b.ReportMetric(float64(cpu(b, s.cmd.Process.Pid)-before)/10, "cpu-%")
-	b.ReportMetric(statusMB(b, s.cmd.Process.Pid, "VmRSS"), "go-rss-MB")
-	total := pss(b, s.cmd.Process.Pid)
+	b.ReportMetric(float64(cpu(b, s.process.Pid())-before)/10, "cpu-%")
+	b.ReportMetric(statusMB(b, s.process.Pid(), "VmRSS"), "go-rss-MB")
+	total := pss(b, s.process.Pid())
 	for _, p := range s.processes() {
 		pid, _, _ := strings.Cut(p, " ")
 		if n, err := strconv.Atoi(pid); err == nil {
@@ -163,7 +163,7 @@ func BenchmarkMillion(b *testing.B) {
 		worst = max(worst, took[len(took)/2])
 	}
 	b.ReportMetric(worst.Seconds()*1000, "worst-page-ms")
-	b.ReportMetric(statusMB(b, s.cmd.Process.Pid, "VmHWM"), "peak-MB")
+	b.ReportMetric(statusMB(b, s.process.Pid(), "VmHWM"), "peak-MB")
 	b.ReportMetric(0, "ns/op")
 }
 

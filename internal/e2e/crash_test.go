@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,8 +72,7 @@ func TestKillUnderLoadLosesNothing(t *testing.T) {
 		pause := time.NewTimer(rand.N(20 * time.Millisecond))
 		<-pause.C
 		away.Lock()
-		s.signal(syscall.SIGKILL)
-		<-s.exited
+		s.kill()
 		s.start()
 		away.Unlock()
 	}

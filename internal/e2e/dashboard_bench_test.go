@@ -263,7 +263,7 @@ func (c *crowd) tabs(b *testing.B) {
 		return float64(calls()-before) / seconds
 	}
 	without := commands()
-	memory, pid := statusMB(b, c.cmd.Process.Pid, "VmRSS"), c.cmd.Process.Pid
+	memory, pid := statusMB(b, c.process.Pid(), "VmRSS"), c.process.Pid()
 	ctx, cancel := context.WithCancel(b.Context())
 	var streams sync.WaitGroup
 	defer streams.Wait()

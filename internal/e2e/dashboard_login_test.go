@@ -64,7 +64,7 @@ func testLogin(t *testing.T, browser *browsertest.Browser) {
 		tab.Wait(`document.querySelector('form[action$="/requeue"]')`)
 	}
 	for _, secret := range []string{operatorToken, readerToken, "a-token-that-is-wrong"} {
-		if strings.Contains(b.log.String(), secret) {
+		if strings.Contains(b.log(), secret) {
 			t.Errorf("the log holds the token %q", secret)
 		}
 	}

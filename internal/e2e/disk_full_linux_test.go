@@ -59,10 +59,7 @@ func smallDisk(s *server) *disk {
 		s.t.Skipf("a small disk cannot be mounted here: %v", err)
 	}
 	s.t.Cleanup(func() {
-		if s.cmd != nil {
-			s.signal(syscall.SIGKILL)
-			<-s.exited
-		}
+		s.kill()
 		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			s.t.Error(err)
 		}
@@ -140,7 +137,7 @@ func (s *server) refusesForLackOfRoom(running string) {
 		}
 	}
 	s.poll("the log says why it is not ready", func() bool {
-		return strings.Contains(s.log.String(), `"msg":"not ready","error":"there is no room`)
+		return strings.Contains(s.log(), `"msg":"not ready","error":"there is no room`)
 	})
 }
 
@@ -271,14 +268,11 @@ func TestAServerThatStartsOnAFullDiskSaysSo(t *testing.T) {
 	end := filepath.Join(s.dir, "end")
 	id := s.enqueue("printing.waits", fmt.Sprintf("[%q]", end), "")
 	s.remembered("state:started", 1)
-	s.signal(syscall.SIGKILL)
-	<-s.exited
+	s.kill()
 	d.fill()
-	before := len(s.log.String())
 	s.launch()
-	<-s.exited
-	text := s.log.String()[before:]
-	if code := s.cmd.ProcessState.ExitCode(); code != 1 || !strings.HasPrefix(text, "distro: there is no room left in data_dir") || strings.Count(text, "\n") != 1 {
+	code, text := s.process.ExitCode(), s.process.Output()
+	if code != 1 || !strings.HasPrefix(text, "distro: there is no room left in data_dir") || strings.Count(text, "\n") != 1 {
 		t.Errorf("exit %d: %s", code, text)
 	}
 	d.free()

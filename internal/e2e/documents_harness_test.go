@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,10 +14,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/distro-orchestrator/distro/internal/pgtest"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/redistest"
 )
 
@@ -69,9 +68,8 @@ type reader struct {
 
 // service is a process of a block that serves.
 type service struct {
-	block  fence
-	cmd    *exec.Cmd
-	exited chan struct{}
+	block   fence
+	process *proctest.Process
 }
 
 // need is what a document uses beside Distro and Python.
@@ -231,38 +229,16 @@ func (r *reader) serve(block fence) {
 	kind := words[0] + " " + words[1]
 	r.end(r.services[kind])
 	cmd := r.command(strings.Join(append(lines[:len(lines)-1], "exec env "+last), "\n"))
-	cmd.Stdout, cmd.Stderr = r.log, r.log
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	started := &service{block, cmd, make(chan struct{})}
+	started := &service{block, r.spawn(cmd)}
 	r.services[kind] = started
-	go func() {
-		_ = cmd.Wait() // the status is in ProcessState
-		close(started.exited)
-	}()
-	if kind != "distro up" {
-		return
+	if kind == "distro up" {
+		r.serves(fmt.Sprintf("%s:%d", r.name, block.line), started.process, "/readyz")
 	}
-	r.poll("distro up answers", func() bool {
-		select {
-		case <-started.exited:
-			r.t.Fatalf("%s:%d: it ended: %s", r.name, block.line, cmd.ProcessState)
-		default:
-		}
-		response, err := http.Get(r.url + "/readyz")
-		if err != nil {
-			return false
-		}
-		response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	})
 }
 
 func (r *reader) end(s *service) {
 	if s != nil {
-		_ = s.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		<-s.exited
+		s.process.Stop(r.t)
 	}
 }
 

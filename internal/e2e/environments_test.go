@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -92,7 +91,7 @@ func TestJobsRunInAnEnvironmentMadeOfRequirements(t *testing.T) {
 	}
 
 	s.write("requirements.txt", "greetings==9.9\n")
-	s.poll("the file is found broken", func() bool { return strings.Contains(s.log.String(), "cannot be prepared") })
+	s.poll("the file is found broken", func() bool { return strings.Contains(s.log(), "cannot be prepared") })
 	if job, out := s.told(); job.Status != "finished" || !strings.Contains(out, "an earlier requirements.txt") || !strings.Contains(out, "greetings==9.9") || !strings.Contains(out, "greetings 1.0\n") {
 		t.Errorf("with a broken file: %s %+v, %s", job.Status, job.Failure, out)
 	}
@@ -110,8 +109,7 @@ func TestJobsRunInAnEnvironmentMadeOfRequirements(t *testing.T) {
 	t.Cleanup(index.Close)
 	s.write("requirements.txt", "greetings==1.0\nslow @ "+index.URL+"/slow-1.0-py3-none-any.whl\n")
 	<-arrived
-	s.signal(syscall.SIGKILL)
-	<-s.exited
+	s.kill()
 	close(release)
 	s.noProcessLeft()
 	s.start(offline...)

@@ -16,12 +16,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/distro-orchestrator/distro/internal/httpapi"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
 func TestMain(m *testing.M) {
@@ -53,26 +52,8 @@ type server struct {
 	token   string // that requests send; empty: none
 	args    []string
 
-	cmd    *exec.Cmd
-	log    *lockedBuffer
-	exited chan struct{}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
+	process *proctest.Process   // the one that was launched last
+	spawned []*proctest.Process // it, those before it, and what else the test started
 }
 
 // soaked is how much of something a test does: more where DISTRO_SOAK is set.
@@ -91,7 +72,7 @@ func newServer(t testing.TB, settings string, modules map[string]string) *server
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &server{t: t, dir: dir, modules: filepath.Join(dir, "m"), log: &lockedBuffer{}}
+	s := &server{t: t, dir: dir, modules: filepath.Join(dir, "m")}
 	for name, source := range modules {
 		s.write(name, source)
 	}
@@ -110,13 +91,10 @@ func newServer(t testing.TB, settings string, modules map[string]string) *server
 		defer l.Close() // both are open at a time, so that they differ
 	}
 	t.Cleanup(func() {
-		if s.cmd != nil {
-			s.signal(syscall.SIGKILL)
-			<-s.exited
-		}
+		s.kill()
 		s.noProcessLeft()
 		if t.Failed() {
-			t.Logf("log of the server:\n%s", s.log)
+			t.Logf("log of the server:\n%s", s.log())
 		}
 	})
 	return s
@@ -138,46 +116,63 @@ func (s *server) launch(wrapper ...string) {
 	s.t.Helper()
 	args := append(wrapper, "distro", "up", "--config", filepath.Join(s.dir, "config.cfg"), "--listen", strings.TrimPrefix(s.url, "http://"), "--dashboard", strings.TrimPrefix(s.pages, "http://"))
 	args = append(args, s.args...)
-	s.cmd = exec.Command(args[0], args[1:]...)
-	s.cmd.Dir = s.dir
-	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "DISTRO_") })
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir = s.dir
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "DISTRO_") })
+	s.process = s.spawn(cmd)
+}
+
+// spawn starts a process that ends with the test, what it started not: that is to
+// end by itself.
+func (s *server) spawn(cmd *exec.Cmd) *proctest.Process {
+	s.t.Helper()
+	p, err := proctest.Launch(cmd)
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	exited := make(chan struct{})
-	s.exited = exited
-	go func(cmd *exec.Cmd) {
-		_ = cmd.Wait() // the status is in ProcessState
-		close(exited)
-	}(s.cmd)
+	s.spawned = append(s.spawned, p)
+	return p
 }
 
 func (s *server) start(wrapper ...string) *server {
 	s.t.Helper()
 	s.launch(wrapper...)
-	s.poll("the server answers", func() bool {
-		select {
-		case <-s.exited:
-			s.t.Fatalf("the server ended: %s", s.cmd.ProcessState)
-		default:
-		}
-		response, err := http.Get(s.url + "/healthz")
-		if err != nil {
-			return false
-		}
-		response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	})
+	s.serves("the server", s.process, "/healthz")
 	return s
 }
 
-func (s *server) signal(sig syscall.Signal) { _ = s.cmd.Process.Signal(sig) }
+// serves waits until a process answers requests.
+func (s *server) serves(what string, p *proctest.Process, path string) {
+	s.t.Helper()
+	s.poll(what+" answers", func() bool {
+		if p.Ended() {
+			s.t.Fatalf("%s ended: %v", what, p.Wait(s.t.Context()))
+		}
+		status, _, err := s.try(http.MethodGet, path, "")
+		return err == nil && status == http.StatusOK
+	})
+}
 
 // stop sends SIGTERM and waits.
 func (s *server) stop() {
-	s.signal(syscall.SIGTERM)
-	<-s.exited
+	s.t.Helper()
+	s.process.Stop(s.t)
+}
+
+// kill kills what was spawned and still runs.
+func (s *server) kill() {
+	for _, p := range s.spawned {
+		p.Kill()
+	}
+}
+
+// log is what all that was spawned has written.
+func (s *server) log() string {
+	var log strings.Builder
+	for _, p := range s.spawned {
+		log.WriteString(p.Output())
+	}
+	return log.String()
 }
 
 // poll waits for a condition of another process, which sends no event.

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -132,8 +131,7 @@ func TestHistoryMissesAndRepeatsNothingWhenTheOrchestratorIsKilled(t *testing.T)
 			}
 			want := int64(kill*part + part/2)
 			s.await("half of the part is done", func() bool { return s.do("ZCARD", "rq:finished:default").(int64) >= want })
-			up.signal(syscall.SIGKILL)
-			<-up.exited
+			up.kill()
 			up.start()
 		}
 		all := part * (kills + 1)

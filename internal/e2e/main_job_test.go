@@ -70,7 +70,7 @@ func TestTheOriginalsRequestsAnswerAsDocumented(t *testing.T) {
 		}
 	}
 	s.stop()
-	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+	if code := s.process.ExitCode(); code != 0 {
 		t.Errorf("exit status %d", code)
 	}
 }
@@ -102,7 +102,7 @@ func TestADrainLetsJobsEndAndTheNextSignalKillsThem(t *testing.T) {
 	s.start()
 	first := s.enqueue("hello_world.slow", fmt.Sprintf("[%q, %q]", ready, proceed), "")
 	s.poll("the job runs", exists(ready))
-	s.signal(syscall.SIGTERM)
+	s.process.Signal(syscall.SIGTERM)
 	s.poll("it drains", func() bool {
 		status, _, err := s.try(http.MethodGet, "/readyz", "")
 		return err == nil && status == http.StatusServiceUnavailable
@@ -110,7 +110,9 @@ func TestADrainLetsJobsEndAndTheNextSignalKillsThem(t *testing.T) {
 	if err := os.WriteFile(proceed, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	<-s.exited
+	if code := s.process.ExitCode(); code != 0 {
+		t.Errorf("exit status %d after the drain", code)
+	}
 	if err := os.Remove(ready); err != nil {
 		t.Fatal(err)
 	}
@@ -121,13 +123,13 @@ func TestADrainLetsJobsEndAndTheNextSignalKillsThem(t *testing.T) {
 	}
 	second := s.enqueue("hello_world.slow", fmt.Sprintf("[%q, %q]", ready, filepath.Join(s.dir, "never")), "")
 	s.poll("the job runs", exists(ready))
-	s.signal(syscall.SIGTERM)
+	s.process.Signal(syscall.SIGTERM)
 	s.poll("it drains", func() bool {
 		status, _, err := s.try(http.MethodGet, "/readyz", "")
 		return err == nil && status == http.StatusServiceUnavailable
 	})
-	s.signal(syscall.SIGTERM)
-	<-s.exited
+	s.process.Signal(syscall.SIGTERM)
+	_ = s.process.Wait(t.Context()) // what is left of it tells how it ended
 	s.noProcessLeft()
 	s.start()
 	if s.get("/api/v1/jobs/"+second, &job); job.Status != "failed" || job.Failure == nil || job.Failure.Kind != "lost" {
@@ -140,9 +142,8 @@ func TestASecondServerNamesTheFirst(t *testing.T) {
 	s := newServer(t, "", map[string]string{"hello_world.py": hello}).start()
 	other := newServer(t, fmt.Sprintf("data_dir = %s\n", filepath.Join(s.dir, ".distro")), nil)
 	other.launch()
-	<-other.exited
-	text := other.log.String()
-	if code := other.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(text, fmt.Sprint("process ", s.cmd.Process.Pid)) || strings.Count(text, "\n") != 1 {
+	code, text := other.process.ExitCode(), other.process.Output()
+	if code != 1 || !strings.Contains(text, fmt.Sprint("process ", s.process.Pid())) || strings.Count(text, "\n") != 1 {
 		t.Errorf("exit %d: %s", code, text)
 	}
 }

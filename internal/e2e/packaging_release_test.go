@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -241,37 +240,8 @@ func startBare(t *testing.T, unpacked string) {
 	cmd := exec.Command(namespace[0], append(namespace[1:], "sh", "-c", enter, dir, "up", "--modules", "/automations", "--data", "/data",
 		"--listen", strings.TrimPrefix(s.url, "http://"), "--dashboard", strings.TrimPrefix(s.pages, "http://"), "--workers", "1")...)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-	var log lockedBuffer
-	cmd.Stdout, cmd.Stderr = &log, &log
 	began := time.Now()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // the log tells why
-		close(exited)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // what it forked goes with it
-		<-exited
-		if t.Failed() {
-			t.Logf("log:\n%s", log.String())
-		}
-	})
-	s.poll("it is ready", func() bool {
-		select {
-		case <-exited:
-			t.Fatalf("it ended:\n%s", log.String())
-		default:
-		}
-		response, err := http.Get(s.url + "/readyz")
-		if err != nil {
-			return false
-		}
-		response.Body.Close()
-		return response.StatusCode == http.StatusOK
-	})
+	s.serves("it", s.spawn(cmd), "/readyz") // what it forks goes with it
 	ready := time.Since(began)
 	if job := s.ended(s.enqueue("hello_world.send_hello_world", "", "")); job.Status != "finished" {
 		t.Errorf("the job ended %s: %+v", job.Status, job.Failure)

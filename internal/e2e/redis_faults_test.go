@@ -268,7 +268,7 @@ func TestWorkersRegisterAgainWithARedisThatLostEverything(t *testing.T) {
 		t.Errorf("a job of the API is %s after that", job.Status)
 	}
 	worker.Await(t, "the queue has forgotten this worker")
-	up.poll("the orchestrator warns", func() bool { return strings.Contains(up.log.String(), "the queue has forgotten this worker") })
+	up.poll("the orchestrator warns", func() bool { return strings.Contains(up.log(), "the queue has forgotten this worker") })
 	if status := s.do("HGET", "rq:job:lost", "status"); status != nil {
 		t.Errorf("the job that was lost with Redis is %v", status)
 	}
@@ -280,7 +280,7 @@ func TestAnEvictionPolicyIsWarnedOfAtStart(t *testing.T) {
 	s := newSite(t, redistest.Options{MaxMemoryPolicy: "allkeys-lru"})
 	const warning = "maxmemory-policy is allkeys-lru"
 	up := s.up("")
-	if !strings.Contains(up.log.String(), warning) {
+	if !strings.Contains(up.log(), warning) {
 		t.Errorf("distro up does not warn of the eviction policy")
 	}
 	distroWorker(s, "peer").Await(t, warning)

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -243,8 +242,7 @@ func TestOutputIsCompleteThoughTheOrchestratorIsKilled(t *testing.T) {
 	for range kills {
 		before := total()
 		up.poll("more was stored", func() bool { return total() > before || total() == lines })
-		up.signal(syscall.SIGKILL)
-		<-up.exited
+		up.kill()
 		up.start()
 	}
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -291,8 +289,7 @@ func TestOutputThatNobodyReadsIsBounded(t *testing.T) {
 		up.enqueue("talks.noise", "[3]", ""), up.enqueue("talks.counts", `[1000, ""]`, ""), up.enqueue("talks.noise", "[3]", ""),
 	}
 	s.awaitStatus(ids[2], "finished")
-	up.signal(syscall.SIGKILL)
-	<-up.exited
+	up.kill()
 	for i := range ids { // again, and nobody reads
 		s.do("EVAL", `redis.call('ZREM', 'rq:finished:default', ARGV[1]) redis.call('HSET', 'rq:job:' .. ARGV[1], 'status', 'queued')
 			return redis.call('RPUSH', 'rq:queue:default', ARGV[1])`, "0", ids[i])

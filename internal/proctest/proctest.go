@@ -16,7 +16,7 @@ import (
 
 // patience bounds how long a process may take to write, or to end once it is
 // asked to: machines differ, and other tests run beside.
-const patience = 2 * time.Minute
+const patience = 4 * time.Minute
 
 // TB is a test, a benchmark, or one case of a property test.
 type TB interface {
