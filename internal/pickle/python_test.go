@@ -1,15 +1,10 @@
 package pickle_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"math/big"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,13 +12,14 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/distro-orchestrator/distro/internal/pickle"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 )
 
-// oracle is a Python that answers line by line: it loads a pickle, compares
-// the value with an expression or with what json.loads makes of a text, types
-// and order of keys included, and pickles the expression itself.
+// oracle loads a pickle, compares the value with an expression or with what
+// json.loads makes of a text, types and order of keys included, and pickles the
+// expression itself.
 const oracle = `
-import collections, datetime, decimal, fractions, json, pathlib, pickle, struct, sys, uuid
+import collections, datetime, decimal, fractions, json, pathlib, pickle, struct, uuid
 
 def same(a, b):
     if type(a) is not type(b):
@@ -39,22 +35,18 @@ def same(a, b):
 class Local:
     pass
 
-for line in sys.stdin:
-    ask = json.loads(line)
-    try:
-        want = json.loads(bytes.fromhex(ask["json"])) if "json" in ask else eval(ask["text"])
-        made = {}
-        for protocol in range(6):
-            try:
-                made[protocol] = pickle.dumps(want, protocol).hex()
-            except Exception:
-                pass
-        answer = {"repr": repr(want), "made": made}
-        if "pickle" in ask:
-            answer["same"] = same(want, pickle.loads(bytes.fromhex(ask["pickle"])))
-    except Exception as error:
-        answer = {"error": repr(error)}
-    print(json.dumps(answer), flush=True)
+def answer(ask):
+    want = json.loads(bytes.fromhex(ask["json"])) if "json" in ask else eval(ask["text"])
+    made = {}
+    for protocol in range(6):
+        try:
+            made[protocol] = pickle.dumps(want, protocol).hex()
+        except Exception:
+            pass
+    told = {"repr": repr(want), "made": made}
+    if "pickle" in ask:
+        told["same"] = same(want, pickle.loads(bytes.fromhex(ask["pickle"])))
+    return told
 `
 
 type question struct {
@@ -64,62 +56,22 @@ type question struct {
 }
 
 type answer struct {
-	Same  bool
-	Repr  string
-	Made  map[int]string // by protocol, hexadecimal
-	Error string
+	Same bool
+	Repr string
+	Made map[int]string // by protocol, hexadecimal
 }
 
-type python struct {
-	in  io.Writer
-	out *bufio.Reader
-}
+type python struct{ *proctest.Oracle }
 
-// startPython starts the python3 of the PATH for the time of the test.
-func startPython(t *testing.T) *python {
+func startPython(t *testing.T) python {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "python3", "-c", oracle)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var problems bytes.Buffer
-	cmd.Stderr = &problems
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
-			t.Errorf("python3: %v\n%s", err, problems.String())
-		}
-	})
-	return &python{in: in, out: bufio.NewReaderSize(out, 1<<20)}
+	return python{proctest.StartOracle(t, oracle)}
 }
 
-func (p *python) ask(t rapid.TB, q question) answer {
+func (p python) ask(t rapid.TB, q question) (a answer) {
 	t.Helper()
-	line, err := json.Marshal(q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.in.Write(append(line, '\n')); err != nil {
-		t.Fatal(err)
-	}
-	reply, err := p.out.ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	var a answer
-	if err := json.Unmarshal(reply, &a); err != nil {
-		t.Fatal(err)
-	}
-	if a.Error != "" {
-		t.Fatalf("%s: %s", q.Text, a.Error)
+	if err := p.Ask(q, &a); err != nil {
+		t.Fatalf("%s: %v", q.Text, err)
 	}
 	return a
 }

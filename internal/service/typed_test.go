@@ -1,16 +1,13 @@
 package service_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/proctest"
 	"github.com/distro-orchestrator/distro/internal/python"
 	"github.com/distro-orchestrator/distro/internal/service"
 )
@@ -79,7 +77,7 @@ class Right:
 
 // oracle loads calls and compares their arguments with expressions.
 const oracle = `
-import json, os, pickle, sys
+import pickle, sys
 sys.path.insert(0, sys.argv[1])
 scope = {}
 def same(a, b):
@@ -92,25 +90,19 @@ def same(a, b):
     if isinstance(a, (set, frozenset)):
         return sorted(map(repr, a)) == sorted(map(repr, b))
     return a == b and str(a) == str(b)
-for line in sys.stdin:
-    ask = json.loads(line)
-    try:
-        if not scope:
-            scope.update(vars(__import__("shop")))
-            scope.update(timezone=__import__("datetime").timezone)
-        function, instance, args, kwargs = pickle.loads(bytes.fromhex(ask["pickle"]))
-        want = eval(ask["want"], scope)
-        answer = {"same": same(kwargs["a"], want), "got": repr(kwargs["a"])}
-    except Exception as error:
-        answer = {"got": repr(error)}
-    print(json.dumps(answer), flush=True)
+def answer(ask):
+    if not scope:
+        scope.update(vars(__import__("shop")))
+        scope.update(timezone=__import__("datetime").timezone)
+    function, instance, args, kwargs = pickle.loads(bytes.fromhex(ask["pickle"]))
+    want = eval(ask["want"], scope)
+    return {"same": same(kwargs["a"], want), "got": repr(kwargs["a"])}
 `
 
 type shopping struct {
 	*bundle
 	module distro.Module
-	in     io.Writer
-	out    *bufio.Reader
+	oracle *proctest.Oracle
 }
 
 // goShopping writes the module, with a function for each annotation, and starts
@@ -138,52 +130,8 @@ func goShopping(t *testing.T, annotations ...string) *shopping {
 	if s.module, err = c.Module(t.Context(), "shop"); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "python3", "-B", "-c", oracle, dir)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
-			t.Errorf("python3: %v\n%s", err, said.String())
-		}
-	})
-	s.in, s.out = in, bufio.NewReader(out)
+	s.oracle = proctest.StartOracle(t, oracle, dir)
 	return s
-}
-
-// loads asks Python whether the argument a of a call is what is wanted.
-func (s *shopping) loads(t rapid.TB, p distro.Payload, want string) (same bool, got string) {
-	t.Helper()
-	line, err := json.Marshal(map[string]string{"pickle": hex.EncodeToString(p.Data), "want": want})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.in.Write(append(line, '\n')); err != nil {
-		t.Fatal(err)
-	}
-	reply, err := s.out.ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct {
-		Same bool
-		Got  string
-	}
-	if err := json.Unmarshal(reply, &answer); err != nil {
-		t.Fatal(err)
-	}
-	return answer.Same, answer.Got
 }
 
 // buy makes a typed call of function number i.
@@ -201,8 +149,13 @@ func (s *shopping) holds(t rapid.TB, i int, annotation, value, want string) {
 		t.Errorf("%s: %s: %v", annotation, value, err)
 		return
 	}
-	if same, got := s.loads(t, job.Payload, want); !same {
-		t.Errorf("%s: %s makes %s, want %s", annotation, value, got, want)
+	var made struct {
+		Same bool
+		Got  string
+	}
+	question := map[string]string{"pickle": hex.EncodeToString(job.Payload.Data), "want": want}
+	if err := s.oracle.Ask(question, &made); err != nil || !made.Same {
+		t.Errorf("%s: %s makes %s (%v), want %s", annotation, value, made.Got, err, want)
 	}
 	known := service.Recall(s.module, s.module.Functions[i], job.Payload)
 	again, err := s.Enqueue(s.t.Context(), service.Request{
