@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Code classifies an Error for programs. It maps to an HTTP status and to an
-// exit status once each, at the edges.
+// Code classifies an Error for programs. It maps to an HTTP status here, as no
+// edge sees another, and to an exit status in cmd.
 type Code string
 
 // The codes.
@@ -19,6 +19,26 @@ const (
 	CodeFull        Code = "full"        // no room to store it
 	CodeInternal    Code = "internal"    // a bug; the message is not for users
 )
+
+// HTTPStatus is the status of answers whose error has the code.
+func (c Code) HTTPStatus() int {
+	switch c {
+	case CodeInvalid:
+		return 422
+	case CodeNotFound:
+		return 404
+	case CodeConflict:
+		return 409
+	case CodeForbidden:
+		return 403
+	case CodeUnavailable:
+		return 503
+	case CodeFull:
+		return 507
+	default:
+		return 500
+	}
+}
 
 // Error is an error whose Message may be shown to people.
 type Error struct {

@@ -234,32 +234,13 @@ type problemView struct {
 	Again   bool // it may pass by itself
 }
 
-// statuses are the codes of errors that are shown, as HTTP knows them.
-func statusOf(code distro.Code) int {
-	switch code {
-	case distro.CodeInvalid:
-		return http.StatusUnprocessableEntity
-	case distro.CodeNotFound:
-		return http.StatusNotFound
-	case distro.CodeConflict:
-		return http.StatusConflict
-	case distro.CodeForbidden:
-		return http.StatusForbidden
-	case distro.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	case distro.CodeFull:
-		return http.StatusInsufficientStorage
-	}
-	return http.StatusInternalServerError
-}
-
 // fail answers with what went wrong, as a page.
 func (s *Server) fail(r *request, err error) {
 	if r.Context().Err() != nil {
 		return // nobody reads it
 	}
 	code := distro.ErrorCode(err)
-	view := problemView{Status: statusOf(code), Heading: r.T("problem." + string(code)), Again: code == distro.CodeUnavailable}
+	view := problemView{Status: code.HTTPStatus(), Heading: r.T("problem." + string(code)), Again: code == distro.CodeUnavailable}
 	if e, ok := errors.AsType[*distro.Error](err); ok && code != distro.CodeInternal {
 		view.Detail, view.Field = e.Message, e.Field
 	}

@@ -126,7 +126,7 @@ func (s *Server) savePreset(r *request, t *target, a *form.Answers) (presetOf, i
 	case e.Code == distro.CodeInvalid && a.RefuseArgument(e.Field, e.Message):
 		return presetOf{}, http.StatusUnprocessableEntity
 	}
-	return presetOf{refused: e.Message, english: true}, statusOf(e.Code)
+	return presetOf{refused: e.Message, english: true}, e.Code.HTTPStatus()
 }
 
 // viewPresets is what the form shows of presets; nil: there are none here.

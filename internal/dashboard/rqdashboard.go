@@ -69,7 +69,7 @@ func (d *rqDashboard) refuse(w http.ResponseWriter, r *http.Request, err error) 
 		d.logger.ErrorContext(r.Context(), "request of RQ Dashboard's kind ended with an internal error", "path", r.URL.Path, "error", err)
 		e = distro.Errorf(distro.CodeInternal, "internal error; the log of the server says more")
 	}
-	status := statusOf(e.Code)
+	status := e.Code.HTTPStatus()
 	if e.Code == distro.CodeInvalid {
 		status = http.StatusBadRequest
 	}

@@ -42,6 +42,9 @@ func problemsOfTheCode(t *testing.T) map[string]bool {
 		"invalid 415": true, // of the framework, which asProblem passes on
 		"invalid 416": true, // of http.ServeContent
 	}
+	for _, code := range codes() {
+		found[string(code)+" "+strconv.Itoa(code.HTTPStatus())] = true
+	}
 	add := func(status, code ast.Expr) {
 		s, isStatus := status.(*ast.SelectorExpr)
 		if !isStatus || fmt.Sprint(s.X) != "http" {
@@ -74,18 +77,9 @@ func problemsOfTheCode(t *testing.T) map[string]bool {
 			t.Fatal(err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.CallExpr:
-				if f, ok := n.Fun.(*ast.Ident); ok && f.Name == "newProblem" {
-					add(n.Args[0], n.Args[1])
-				}
-			case *ast.CaseClause: // of statusOf: a code, and the status it returns
-				if len(n.List) == 1 && len(n.Body) == 1 {
-					if r, ok := n.Body[0].(*ast.ReturnStmt); ok && len(r.Results) == 1 {
-						if s, ok := r.Results[0].(*ast.SelectorExpr); ok && strings.HasPrefix(s.Sel.Name, "Status") {
-							add(s, n.List[0])
-						}
-					}
+			if call, ok := n.(*ast.CallExpr); ok {
+				if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "newProblem" {
+					add(call.Args[0], call.Args[1])
 				}
 			}
 			return true

@@ -29,26 +29,6 @@ func newProblem(status int, code distro.Code, detail string) *Problem {
 	return &Problem{Title: http.StatusText(status), Status: status, Detail: detail, Code: string(code)}
 }
 
-// statusOf is the HTTP status of a code.
-func statusOf(code distro.Code) int {
-	switch code {
-	case distro.CodeInvalid:
-		return http.StatusUnprocessableEntity
-	case distro.CodeNotFound:
-		return http.StatusNotFound
-	case distro.CodeConflict:
-		return http.StatusConflict
-	case distro.CodeForbidden:
-		return http.StatusForbidden
-	case distro.CodeUnavailable:
-		return http.StatusServiceUnavailable
-	case distro.CodeFull:
-		return http.StatusInsufficientStorage
-	default:
-		return http.StatusInternalServerError
-	}
-}
-
 // problem describes err for the client. part is where its fields stand: body,
 // query or path. What is no *distro.Error is told to the log only.
 func (s *Server) problem(ctx context.Context, err error, part string) *Problem {
@@ -62,10 +42,10 @@ func (s *Server) problem(ctx context.Context, err error, part string) *Problem {
 		}
 		return newProblem(http.StatusInternalServerError, distro.CodeInternal, "internal error; the log of the server says more")
 	}
-	if e.Err != nil && statusOf(e.Code) >= http.StatusInternalServerError && ctx.Err() == nil {
+	if e.Err != nil && e.Code.HTTPStatus() >= http.StatusInternalServerError && ctx.Err() == nil {
 		s.opts.Logger.WarnContext(ctx, "request could not be served", "code", string(e.Code), "error", err)
 	}
-	p := newProblem(statusOf(e.Code), e.Code, e.Message)
+	p := newProblem(e.Code.HTTPStatus(), e.Code, e.Message)
 	p.Field = e.Field
 	if p.Field == "" && part == "body" && e.Code == distro.CodeInvalid {
 		p.Field = part // as a whole
