@@ -159,27 +159,14 @@ func first(times ...time.Time) time.Time {
 	return time.Time{}
 }
 
-// all makes the normal form of a conjunction.
-func all(parts []Expr) Expr {
-	var flat And
+// joined makes the normal form of a conjunction or a disjunction.
+func joined[List interface {
+	Expr
+	And | Or
+}](parts []Expr) Expr {
+	var flat List
 	for _, part := range parts {
-		if inner, ok := part.(And); ok {
-			flat = append(flat, inner...)
-		} else {
-			flat = append(flat, part)
-		}
-	}
-	if len(flat) == 1 {
-		return flat[0]
-	}
-	return flat
-}
-
-// some makes the normal form of a disjunction.
-func some(parts []Expr) Expr {
-	var flat Or
-	for _, part := range parts {
-		if inner, ok := part.(Or); ok {
+		if inner, ok := part.(List); ok {
 			flat = append(flat, inner...)
 		} else {
 			flat = append(flat, part)

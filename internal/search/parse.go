@@ -82,7 +82,7 @@ func (p *parser) or(before int) (Expr, error) {
 		parts = append(parts, part)
 		before = p.pos
 		if !p.operator("OR", "OU") {
-			return some(parts), nil
+			return joined[Or](parts), nil
 		}
 	}
 }
@@ -113,7 +113,7 @@ func (p *parser) and(before int) (Expr, error) {
 	}
 	switch {
 	case len(parts) > 0 && needs < 0:
-		return all(parts), nil
+		return joined[And](parts), nil
 	case p.end() || needs >= 0:
 		return nil, p.fail(max(p.operand(needs), 0), Syntax, "nothing stands behind this")
 	case p.next() == ')':

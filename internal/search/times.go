@@ -37,7 +37,7 @@ func (p *parser) between(v value, leaves ...Expr) (Expr, error) {
 			return nil, err
 		}
 	}
-	return p.nest(v.at, func() (Expr, error) { return all(leaves), nil })
+	return p.nest(v.at, func() (Expr, error) { return joined[And](leaves), nil })
 }
 
 // duration reads >5m, 5m, 1m..5m.
