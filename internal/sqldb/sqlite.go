@@ -29,19 +29,28 @@ func OpenSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	return d, nil
 }
 
-func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
+// PrepareSQLite makes the file at path if need be, and sets how SQLite reaches the
+// disk: both come before a connection that writes.
+func PrepareSQLite(path string) error {
 	// SQLite would make the file with the umask's mode. Its log and index get
 	// the mode of the database.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := f.Close(); err != nil {
-		return nil, err
+		return err
 	}
 	// As durable as fsync and about twice as fast. Systems without it have
 	// their own way, which SQLite knows.
 	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
+		return err
+	}
+	return nil
+}
+
+func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
+	if err := PrepareSQLite(path); err != nil {
 		return nil, err
 	}
 	if err := migrateSQLite(ctx, path, opts); err != nil {
@@ -64,8 +73,13 @@ func openSQLite(ctx context.Context, path string, opts Options) (*DB, error) {
 	return &DB{engine: SQLite, timeout: opts.Timeout, observe: opts.Observe, write: w, read: read, closers: []func() error{read.Close, w.close}}, nil
 }
 
-// sqliteSource is path as a URI, so that no character of it means anything.
+// sqliteSource is the source of databases of this package.
 func sqliteSource(path, mode string, pragmas ...string) string {
+	return SQLiteSource(path, mode, append([]string{"busy_timeout(10000)", "foreign_keys(1)", "temp_store(memory)"}, pragmas...)...)
+}
+
+// SQLiteSource is path as a URI, so that no character of it means anything.
+func SQLiteSource(path, mode string, pragmas ...string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
@@ -73,7 +87,6 @@ func sqliteSource(path, mode string, pragmas ...string) string {
 	if !strings.HasPrefix(path, "/") { // C:/data
 		path = "/" + path
 	}
-	pragmas = append([]string{"busy_timeout(10000)", "foreign_keys(1)", "temp_store(memory)"}, pragmas...)
 	u := url.URL{Scheme: "file", Path: path, RawQuery: url.Values{"mode": {mode}, "_pragma": pragmas}.Encode()}
 	return u.String()
 }

@@ -5,15 +5,11 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
-	"modernc.org/sqlite"
-
 	"github.com/distro-orchestrator/distro"
+	"github.com/distro-orchestrator/distro/internal/sqldb"
 )
 
 // schemaVersion is the user_version of the schema below.
@@ -202,21 +198,10 @@ func statusNumber(s distro.Status) int {
 
 // openWriter opens the one connection that writes and sees to the schema.
 func openWriter(ctx context.Context, opts Options) (*sql.DB, *sql.Conn, error) {
-	// SQLite would make the file with the umask's mode. Its log and index get
-	// the mode of the database.
-	f, err := os.OpenFile(opts.Path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	if err := sqldb.PrepareSQLite(opts.Path); err != nil {
 		return nil, nil, err
 	}
-	if err := f.Close(); err != nil {
-		return nil, nil, err
-	}
-	// As durable as fsync and about twice as fast. Systems without it have
-	// their own way, which SQLite knows.
-	if _, err := sqlite.Fdatasync(true); err != nil && !errors.Is(err, sqlite.ErrFdatasyncUnavailable) {
-		return nil, nil, err
-	}
-	db, err := sql.Open("sqlite", dataSource(opts.Path, "rw",
+	db, err := sql.Open("sqlite", sqldb.SQLiteSource(opts.Path, "rw",
 		"busy_timeout(5000)",
 		"journal_mode(wal)",
 		"synchronous(full)",
@@ -241,7 +226,7 @@ func openWriter(ctx context.Context, opts Options) (*sql.DB, *sql.Conn, error) {
 }
 
 func openReaders(ctx context.Context, path string) (*sql.DB, error) {
-	db, err := sql.Open("sqlite", dataSource(path, "ro", "busy_timeout(5000)", "temp_store(memory)", "cache_size(-2000)"))
+	db, err := sql.Open("sqlite", sqldb.SQLiteSource(path, "ro", "busy_timeout(5000)", "temp_store(memory)", "cache_size(-2000)"))
 	if err != nil {
 		return nil, err
 	}
@@ -251,20 +236,6 @@ func openReaders(ctx context.Context, path string) (*sql.DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
-}
-
-// dataSource is path as a URI, so that no character of it means anything.
-func dataSource(path, mode string, pragmas ...string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") { // C:/data
-		path = "/" + path
-	}
-	q := url.Values{"mode": {mode}, "_pragma": pragmas}
-	u := url.URL{Scheme: "file", OmitHost: false, Path: path, RawQuery: q.Encode()}
-	return u.String()
 }
 
 // upgrades make a file of version i+1 one of version i+2.
