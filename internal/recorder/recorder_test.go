@@ -373,7 +373,7 @@ func TestChangesAreGathered(t *testing.T) {
 				t.Fatalf("recorded %d times before a moment has passed", n)
 			}
 		}
-		time.Sleep(time.Second) // of the bubble
+		<-time.After(time.Second) // of the bubble
 		if n := calls(); n != 2 {
 			t.Errorf("recorded %d times when it has", n)
 		}
