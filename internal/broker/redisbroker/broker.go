@@ -90,6 +90,10 @@ type Broker struct {
 
 	signals *signals
 	lost    readings
+	// Steps of Empty hold it alone, those who read the feed together: reading what
+	// the steps write, at the same time, would take from a Redis on this machine
+	// the core that it holds others up without.
+	bulk sync.RWMutex
 
 	mu      sync.Mutex
 	workers map[string]*registered
