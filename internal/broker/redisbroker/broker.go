@@ -90,9 +90,9 @@ type Broker struct {
 
 	signals *signals
 	lost    readings
-	// Steps of Empty hold it alone, those who read the feed together: reading what
-	// the steps write, at the same time, would take from a Redis on this machine
-	// the core that it holds others up without.
+	// Steps of Empty hold it alone, readers of the feed together: to read what the
+	// steps write while the next one runs would take the processor from a Redis
+	// beside this process, and so hold up everybody for a time slice.
 	bulk sync.RWMutex
 
 	mu      sync.Mutex
