@@ -236,13 +236,8 @@ func TestEachAttemptIsRecordedOnceWithWhatIsKnownOfIt(t *testing.T) {
 	}
 	b.options.Sources = &recorder.Sources{Dir: folder}
 	b.options.Embedded = "w"
-	var mu sync.Mutex
-	var ends []string
-	b.options.Ended = func(e distro.Execution, last bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		ends = append(ends, fmt.Sprint(e.Run, " ", e.State, " ", last))
-	}
+	told := make(chan string, 100)
+	b.options.Ended = func(e distro.Execution, last bool) { told <- fmt.Sprint(e.Run, " ", e.State, " ", last) }
 	b.start()
 	b.enqueue("job", 1)
 	at := b.clock.Now()
@@ -273,8 +268,15 @@ func TestEachAttemptIsRecordedOnceWithWhatIsKnownOfIt(t *testing.T) {
 	if len(common.CodeHash) != 64 {
 		t.Errorf("hash of the code is %q", common.CodeHash)
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	var ends []string
+	for limit := time.After(20 * time.Second); !slices.Contains(ends, "token-2 finished true"); { // it is told of behind the recording
+		select {
+		case end := <-told:
+			ends = append(ends, end)
+		case <-limit:
+			t.Fatalf("told of the ends %q", ends)
+		}
+	}
 	if diff := cmp.Diff([]string{"token-1 failed false", "token-2 finished true"}, slices.Compact(ends)); diff != "" {
 		t.Errorf("ends (-want +got):\n%s", diff)
 	}
