@@ -84,6 +84,9 @@ func (s *Server) streamLog(w http.ResponseWriter, r *http.Request) {
 		}
 		return out.flush()
 	})
+	if distro.ErrorCode(err) == distro.CodeNotFound { // it was there when the stream began
+		status, err = service.Deleted, nil
+	}
 	if err != nil {
 		s.streamBroke(r.Context(), err)
 		return
