@@ -79,10 +79,10 @@ type Broker struct {
 	codec     codec
 	target    *target
 	scripts   map[string]*rueidis.Lua
-	wanted    []string // fields of a job that a worker is given
-	instance  string   // tells this value from others that use a worker's name
-	lookAgain time.Duration
-	lock      string // value of the scheduler's locks: a number, which every RQ can read
+	wanted    []string      // fields of a job that a worker is given
+	instance  string        // tells this value from others that use a worker's name
+	lookAgain time.Duration // the constant, but in tests
+	lock      string        // value of the scheduler's locks: a number, which every RQ can read
 
 	life context.Context //nolint:containedctx // ends with Close; its goroutines have no caller
 	end  context.CancelFunc
@@ -90,10 +90,6 @@ type Broker struct {
 
 	signals *signals
 	lost    readings
-	// Steps of Empty hold it alone, readers of the feed together: to read what the
-	// steps write while the next one runs would take the processor from a Redis
-	// beside this process, and so hold up everybody for a time slice.
-	bulk sync.RWMutex
 
 	mu      sync.Mutex
 	workers map[string]*registered

@@ -44,8 +44,6 @@ func (b *Broker) Changes(ctx context.Context, cursor string, limit int) ([]distr
 		return nil, err
 	}
 	b.announceReader(ctx, false)
-	b.bulk.RLock()
-	defer b.bulk.RUnlock()
 	ctx, cancel := context.WithTimeout(ctx, b.opts.Timeout)
 	defer cancel()
 	// The entry of the cursor is read too, in the same step: it is there until

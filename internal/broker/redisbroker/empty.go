@@ -35,8 +35,6 @@ func (b *Broker) Empty(ctx context.Context, queue, cursor string, limit int) (in
 }
 
 func (b *Broker) emptyOnce(ctx context.Context, queue, walk string, begins bool, limit int) (deleted, left int, err error) {
-	b.bulk.Lock()
-	defer b.bulk.Unlock()
 	a := b.begin(b.now(), 4)
 	a.text(walk, queue)
 	a.flag(begins)
